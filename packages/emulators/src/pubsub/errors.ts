@@ -1,0 +1,6 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+
+export const invalidArgument = (message: string) => new ConnectError(message, Code.InvalidArgument);
+export const notFound = (message: string) => new ConnectError(message, Code.NotFound);
+export const alreadyExists = (message: string) => new ConnectError(message, Code.AlreadyExists);
+export const unimplemented = (message: string) => new ConnectError(message, Code.Unimplemented);

@@ -1,0 +1,24 @@
+/** An answer other than success, in the JSON API's shape. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly reason: string,
+    message: string,
+  ) {
+    super(message);
+  }
+
+  toJSON() {
+    const { status: code, message, reason } = this;
+    return { error: { code, message, errors: [{ message, domain: "global", reason }] } };
+  }
+}
+
+export const badRequest = (message: string) => new ApiError(400, "invalid", message);
+export const forbidden = (message: string) => new ApiError(403, "forbidden", message);
+export const notFound = (message: string) => new ApiError(404, "notFound", message);
+export const conflict = (message: string) => new ApiError(409, "conflict", message);
+export const preconditionFailed = (message: string) => new ApiError(412, "conditionNotMet", message);
+export const rangeNotSatisfiable = (message: string) => new ApiError(416, "requestedRangeNotSatisfiable", message);
+export const notImplemented = (call: string) =>
+  new ApiError(501, "notImplemented", `this emulator does not support ${call}`);

@@ -1,0 +1,62 @@
+// Generates TypeScript from the protocol definitions: klio's own in spec/, and Pub/Sub's from the official client.
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const modules = join(root, "node_modules");
+const googleApi = ["annotations", "client", "field_behavior", "http", "launch_stage", "resource"];
+
+/** Runs buf over `files` (target path → source path) and writes TypeScript into `out`. */
+function generate(files, paths, out) {
+  const staging = mkdtempSync(join(tmpdir(), "klio-protos-"));
+  try {
+    for (const [target, source] of Object.entries(files)) {
+      mkdirSync(join(staging, target, ".."), { recursive: true });
+      cpSync(source, join(staging, target));
+    }
+    writeFileSync(join(staging, "buf.yaml"), "version: v2\n");
+    const template = {
+      version: "v2",
+      plugins: [
+        {
+          local: [process.execPath, join(modules, "@bufbuild/protoc-gen-es/bin/protoc-gen-es")],
+          out,
+          opt: ["target=ts", "import_extension=js"],
+          include_imports: true,
+        },
+      ],
+    };
+    rmSync(out, { recursive: true, force: true });
+    const args = ["generate", staging, "--template", JSON.stringify(template)];
+    for (const path of paths) args.push("--path", join(staging, path));
+    execFileSync(process.execPath, [join(modules, "@bufbuild/buf/bin/buf"), ...args], {
+      stdio: "inherit",
+    });
+  } finally {
+    rmSync(staging, { recursive: true, force: true });
+  }
+}
+
+export function generateProtocols() {
+  generate(
+    {
+      "klio.proto": join(root, "spec/klio.proto"),
+      "worker.proto": join(root, "spec/worker.proto"),
+    },
+    ["klio.proto", "worker.proto"],
+    join(root, "packages/runtime/gen"),
+  );
+  const pubsub = "@google-cloud/pubsub/build/protos/google/pubsub/v1";
+  const files = {
+    "google/pubsub/v1/pubsub.proto": join(modules, pubsub, "pubsub.proto"),
+    "google/pubsub/v1/schema.proto": join(modules, pubsub, "schema.proto"),
+  };
+  for (const name of googleApi) {
+    files[`google/api/${name}.proto`] = join(modules, `google-gax/build/protos/google/api/${name}.proto`);
+  }
+  generate(files, ["google/pubsub/v1/pubsub.proto"], join(root, "packages/emulators/gen"));
+}
+
+if (process.argv[1] === import.meta.filename) generateProtocols();

@@ -1,0 +1,90 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { PubSub } from "@google-cloud/pubsub";
+import { startPubSub } from "@klio/emulators";
+
+export interface Broker {
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+export interface BrokerTarget {
+  readonly name: string;
+  /** Why it cannot run here; undefined when it can. */
+  readonly missing: string | undefined;
+  /** Whether a stream's bound on outstanding messages is kept. */
+  readonly keepsFlowControl: boolean;
+  start(): Promise<Broker>;
+}
+
+/** The embedded emulator, and Google's where the Cloud SDK and Java are installed. In CI a missing one fails the suite. */
+export const brokerTargets: readonly BrokerTarget[] = [
+  { name: "klio's emulator", missing: undefined, keepsFlowControl: true, start: () => startPubSub() },
+  { name: "Google's emulator", missing: missingGoogle(), keepsFlowControl: false, start: startGoogle },
+];
+
+function emulatorJar(): string | undefined {
+  if (process.env["PUBSUB_EMULATOR_JAR"] !== undefined) return process.env["PUBSUB_EMULATOR_JAR"];
+  try {
+    const root = execFileSync("gcloud", ["info", "--format=value(installation.sdk_root)"], { encoding: "utf8" }).trim();
+    const jar = join(root, "platform/pubsub-emulator/lib/cloud-pubsub-emulator-0.8.20-all.jar");
+    return existsSync(jar) ? jar : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function missingGoogle(): string | undefined {
+  if (emulatorJar() === undefined) return "the Cloud SDK's Pub/Sub emulator is not installed";
+  try {
+    execFileSync("java", ["-version"], { stdio: "ignore" });
+    return undefined;
+  } catch {
+    return "Java is not installed";
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+async function startGoogle(): Promise<Broker> {
+  const jar = emulatorJar();
+  if (jar === undefined) throw new Error(missingGoogle());
+  const port = await freePort();
+  const child = spawn("java", ["-jar", jar, "--host=127.0.0.1", `--port=${port}`], { stdio: "ignore" });
+  const address = `127.0.0.1:${port}`;
+  await untilReady(address, child);
+  return {
+    address,
+    close: async () => {
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+async function untilReady(address: string, child: ChildProcess): Promise<void> {
+  const [host, port] = address.split(":");
+  const client = new PubSub({ projectId: "probe-project", apiEndpoint: `${host}:${port}`, emulatorMode: true });
+  for (let i = 0; i < 120; i += 1) {
+    if (child.exitCode !== null) throw new Error(`the emulator ended with ${child.exitCode}`);
+    try {
+      await client.topic("probe").create({ timeout: 2_000 });
+      await client.close();
+      return;
+    } catch {
+      await sleep(250);
+    }
+  }
+  throw new Error("the emulator did not answer within 30 s");
+}
