@@ -1,0 +1,39 @@
+/** klio-job.yaml as a person writes it, once the schema has accepted it; before that every part may be anything. */
+export interface Written {
+  version?: 1 | 2;
+  job_name: string;
+  pipeline_options?: Record<string, unknown> & { project?: string; runner?: string; streaming?: boolean };
+  job_config?: Record<string, unknown> & {
+    allow_non_klio_messages?: boolean;
+    events?: { inputs?: WrittenEvent[]; outputs?: WrittenEvent[] };
+    data?: { inputs?: WrittenData[]; outputs?: WrittenData[] };
+    delivery?: {
+      attempts?: number;
+      retry_delay?: string;
+      timeout?: string;
+      ack_deadline?: string;
+      grace_period?: string;
+      dead_letter?: string;
+    };
+    workers?: { count?: number; concurrency?: number };
+  };
+}
+
+export interface WrittenEvent {
+  type: "pubsub";
+  name?: string;
+  topic?: string;
+  subscription?: string;
+  skip_klio_read?: boolean;
+  skip_klio_write?: boolean;
+}
+
+export interface WrittenData {
+  type: "gcs";
+  name?: string;
+  location: string;
+  file_suffix?: string;
+  ping?: boolean;
+  force?: boolean;
+  skip_klio_existence_check?: boolean;
+}
