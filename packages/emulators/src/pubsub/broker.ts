@@ -13,7 +13,8 @@ export class Broker {
   readonly topics = new Map<string, Topic>();
   readonly subscriptions = new Map<string, Subscription>();
   readonly #ticker: NodeJS.Timeout;
-  #lastMessageId = 0n;
+  /** Begins at the clock, so that no id comes again after a restart: consumers remember ids they have seen. */
+  #lastMessageId = BigInt(Date.now()) * 1_000n;
 
   constructor() {
     this.#ticker = setInterval(() => {

@@ -1,0 +1,3 @@
+#!/usr/bin/env node
+"use strict";
+require("../dist/oclif.js").execute({ dir: require("node:path").join(__dirname, "..") });

@@ -1,0 +1,28 @@
+import type { Leaving } from "./leaving.js";
+import type { Pipeline } from "./pipeline.js";
+import type { StandardSchema } from "./standard-schema.js";
+
+export interface JobDefinition<Config> {
+  /** Checks the job's own keys of `job_config` and gives them their types. Any Standard Schema. */
+  readonly config?: StandardSchema<Config>;
+  /**
+   * Lays out the job: synchronous, and a pure function of the configuration, because every process calls it again.
+   * What the returned pipeline carries leaves the job in messages: bytes, text, `json(…)`, or nothing.
+   */
+  build(input: Pipeline<{ readonly main: Uint8Array }>, config: Config): Pipeline<{ readonly main: Leaving }>;
+}
+
+/** What a job's `src/run.ts` exports by default. */
+export interface Job {
+  readonly kind: "klio.job";
+  readonly config: StandardSchema<unknown> | undefined;
+  readonly build: (
+    input: Pipeline<{ readonly main: Uint8Array }>,
+    config: never,
+  ) => Pipeline<{ readonly main: Leaving }>;
+}
+
+/** Defines a job. Without a schema, `config` is the job's own keys of `job_config` as they stand. */
+export function defineJob<Config = Readonly<Record<string, unknown>>>(definition: JobDefinition<Config>): Job {
+  return { kind: "klio.job", config: definition.config, build: (input, config) => definition.build(input, config) };
+}

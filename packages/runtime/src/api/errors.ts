@@ -1,0 +1,28 @@
+/**
+ * An error that no further attempt will mend: the message becomes a dead letter at once.
+ * `code` is a short stable word for whoever sorts dead letters.
+ */
+export class PermanentError extends Error {
+  override readonly name: string = "PermanentError";
+  readonly permanent = true;
+  readonly code: string;
+
+  constructor(message: string, options: { readonly code?: string; readonly cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.code = options.code ?? "PERMANENT";
+  }
+}
+
+/** The object an item names does not exist in the data input. */
+export class InputNotFoundError extends PermanentError {
+  override readonly name = "InputNotFoundError";
+
+  constructor(readonly uri: string) {
+    super(`the input object does not exist: ${uri}`, { code: "INPUT_NOT_FOUND" });
+  }
+}
+
+/** Whether an error says of itself that it is permanent; it may come from another copy of this module. */
+export function isPermanent(error: unknown): error is PermanentError {
+  return error instanceof Error && "permanent" in error && error.permanent === true;
+}

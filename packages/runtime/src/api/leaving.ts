@@ -1,0 +1,30 @@
+/** A value that JSON carries. */
+export type JsonValue =
+  string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue | undefined };
+
+/** A payload declared to leave the job as JSON. */
+export interface Json<Value> {
+  readonly kind: "klio.json";
+  readonly value: Value;
+}
+
+/** Declares a payload that leaves the job as JSON text: `item.with(json({ loudness }))`. */
+export function json<Value extends JsonValue>(value: Value): Json<Value> {
+  return { kind: "klio.json", value };
+}
+
+/** What may leave a job in a message: bytes, text, declared JSON, or nothing. */
+export type Leaving = Uint8Array | string | Json<unknown> | undefined;
+
+/** The bytes of a payload that leaves. Throws a TypeError for anything else. */
+export function leavingBytes(payload: unknown): Uint8Array {
+  if (payload === undefined) return new Uint8Array();
+  if (payload instanceof Uint8Array) return payload;
+  if (typeof payload === "string") return Buffer.from(payload);
+  if (typeof payload === "object" && payload !== null && "kind" in payload && payload.kind === "klio.json") {
+    return Buffer.from(JSON.stringify((payload as Json<unknown>).value));
+  }
+  throw new TypeError(
+    `a payload of type ${payload === null ? "null" : typeof payload} cannot leave the job: return bytes, text, json(value), or item.with(undefined)`,
+  );
+}

@@ -1,0 +1,89 @@
+import { checkName, type Transform } from "./define-transform.js";
+import type { mainTag } from "./outcome.js";
+
+/** The payload of what was not tagged. */
+export type MainOf<Outputs> = Outputs extends { readonly [mainTag]: infer Payload } ? Payload : never;
+
+/** Where items come out: a node and one of its tags. */
+export interface Port {
+  readonly node: string;
+  readonly tag: string;
+}
+
+export interface GraphNode {
+  readonly path: string;
+  readonly transform: Transform<never, unknown>;
+  readonly inputs: readonly Port[];
+}
+
+/** Collects nodes while `build` runs. */
+export interface GraphBuilder {
+  readonly nodes: Map<string, GraphNode>;
+}
+
+/** Items on their way. Each `apply` adds a step; nothing runs until the job does. */
+export interface Pipeline<Outputs> {
+  /** Only for the compiler. */
+  readonly outputs?: Outputs;
+  /** Sends the untagged items through a transform. A transform that is applied twice needs a name for the second. */
+  apply<Next>(transform: Transform<MainOf<Outputs>, Next>, name?: string): Pipeline<Next>;
+  /** The items under each of the tags: `const [loud, quiet] = p.branch("loud", "quiet")`. */
+  branch<const Tags extends readonly (keyof Outputs & string)[]>(
+    ...tags: Tags
+  ): { readonly [I in keyof Tags]: Pipeline<{ readonly main: Outputs[Tags[I]] }> };
+}
+
+/** Items of several pipelines together. */
+export function merge<Payload>(
+  ...pipelines: readonly Pipeline<{ readonly main: Payload }>[]
+): Pipeline<{ readonly main: Payload }> {
+  const nodes = pipelines.map((p) => internals(p));
+  const first = nodes[0];
+  if (first === undefined) throw new TypeError("merge needs at least one pipeline");
+  return new Ports<{ readonly main: Payload }>(
+    first.builder,
+    nodes.flatMap((n) => n.ports),
+  );
+}
+
+/** The ends of a pipeline that `build` returned. Throws a TypeError when it returned something else. */
+export function portsOf(pipeline: unknown): readonly Port[] {
+  return internals(pipeline).ports;
+}
+
+const key = Symbol.for("klio.pipeline");
+
+function internals(pipeline: unknown): Ports<unknown> {
+  if (typeof pipeline === "object" && pipeline !== null && key in pipeline) return pipeline as Ports<unknown>;
+  throw new TypeError("build returned no pipeline: did you forget to return the last apply(…)?");
+}
+
+export class Ports<Outputs> implements Pipeline<Outputs> {
+  readonly [key] = true;
+
+  constructor(
+    readonly builder: GraphBuilder,
+    readonly ports: readonly Port[],
+  ) {}
+
+  apply<Next>(transform: Transform<MainOf<Outputs>, Next>, name?: string): Pipeline<Next> {
+    const path = name ?? transform.name;
+    checkName(path);
+    if (this.builder.nodes.has(path)) {
+      throw new TypeError(`there are two nodes called "${path}": give one another name, apply(transform, "name")`);
+    }
+    this.builder.nodes.set(path, { path, transform: transform, inputs: this.ports });
+    return new Ports<Next>(this.builder, [{ node: path, tag: "main" }]);
+  }
+
+  branch<const Tags extends readonly (keyof Outputs & string)[]>(...tags: Tags) {
+    const branches = tags.map(
+      (tag) =>
+        new Ports(
+          this.builder,
+          this.ports.map((port) => ({ node: port.node, tag })),
+        ),
+    );
+    return branches as unknown as { readonly [I in keyof Tags]: Pipeline<{ readonly main: Outputs[Tags[I]] }> };
+  }
+}

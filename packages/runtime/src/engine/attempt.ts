@@ -1,0 +1,156 @@
+import type { EffectiveConfig } from "@klio/config/effective";
+import { InputNotFoundError, isPermanent, PermanentError } from "../api/errors.js";
+import { leavingBytes } from "../api/leaving.js";
+import type { UploadedObject } from "../api/uploaded-object.js";
+import { type KlioMessage, elementOf } from "../message/index.js";
+import { objectPath } from "../objects/location.js";
+import type { ObjectStore } from "../objects/store.js";
+import { judge, OvertakenError, type Request } from "../objects/upload-rule.js";
+import type { Graph } from "./graph.js";
+import { ItemObjects } from "./item-objects.js";
+import { runGraph } from "./run-graph.js";
+import type { Sink } from "./sink.js";
+
+/** Everything an attempt needs that outlives it. */
+export interface Engine {
+  readonly config: EffectiveConfig;
+  readonly graph: Graph;
+  readonly store: ObjectStore;
+  /** State of each node, from its `setup`. */
+  readonly states: ReadonlyMap<string, unknown>;
+  /** Makes a folder for an attempt's temporary files. */
+  readonly temporaryFolder: () => Promise<string>;
+  readonly draining: () => boolean;
+}
+
+export interface AttemptInput {
+  readonly klioId: string;
+  readonly attempt: number;
+  readonly message: KlioMessage;
+  readonly signal: AbortSignal;
+}
+
+export interface AttemptOutput {
+  readonly node: string;
+  readonly tag: string;
+  readonly index: number;
+  readonly element: string;
+  readonly payload: Uint8Array;
+}
+
+export type AttemptResult =
+  | {
+      readonly kind: "processed" | "passed-through" | "skipped";
+      readonly reason: string;
+      readonly outputs: readonly AttemptOutput[];
+      readonly objects: readonly UploadedObject[];
+    }
+  | { readonly kind: "failed"; readonly failure: AttemptFailure };
+
+export interface AttemptFailure {
+  readonly kind: "error" | "permanent" | "overtaken" | "cancelled" | "timeout" | "storage";
+  readonly code: string;
+  readonly message: string;
+  readonly stack: string;
+  readonly node: string;
+}
+
+/** The failure of one node's user code; `cause` is what it threw. */
+export class NodeError extends Error {
+  constructor(
+    readonly node: string,
+    cause: unknown,
+  ) {
+    super(`node ${node} failed`, { cause });
+  }
+}
+
+/** Reason of an abort because an attempt took longer than it may. */
+export class AttemptTimeout extends Error {
+  override readonly name = "AttemptTimeout";
+}
+
+/** Takes one message through the job, once. Never throws: what goes wrong is a failed result. */
+export async function runAttempt(engine: Engine, input: AttemptInput, sink: Sink): Promise<AttemptResult> {
+  const { data, events } = engine.config.job_config;
+  let objects: ItemObjects | undefined;
+  try {
+    const element = elementOf(input.message);
+    const [output] = data.outputs;
+    const request: Request = {
+      id: input.klioId,
+      force: (input.message.metadata?.force ?? false) || (output?.force ?? false),
+    };
+    objects = new ItemObjects(engine, request, input.signal);
+    if (output !== undefined && !output.skip_klio_existence_check) {
+      const path = objectPath(output.location, element, output.file_suffix);
+      const finding = judge(await engine.store.stat(path), request);
+      if (finding.kind === "keep")
+        return passThrough(input.message, element, `the output exists: gs://${path.bucket}/${path.name}`);
+      objects.remember(path, finding);
+    }
+    await checkInput(engine, element);
+    const { outputs, skips } = await runGraph(engine, input, element, objects, sink);
+    if (objects.overtaken !== undefined) throw objects.overtaken;
+    const leaving = outputs.map((o) => ({ ...o, payload: leavingBytes(o.payload) }));
+    const sent = events.outputs.length === 0 ? [] : leaving;
+    const kind = leaving.length === 0 && skips.length > 0 ? "skipped" : "processed";
+    return { kind, reason: skips.join("; "), outputs: sent, objects: objects.uploaded };
+  } catch (error) {
+    return { kind: "failed", failure: describeFailure(error, input.signal) };
+  } finally {
+    await objects?.cleanUp();
+  }
+}
+
+function passThrough(message: KlioMessage, element: string, reason: string): AttemptResult {
+  const payload = message.data?.payload ?? new Uint8Array();
+  return {
+    kind: "passed-through",
+    reason,
+    outputs: [{ node: "input", tag: "pass-through", index: 0, element, payload }],
+    objects: [],
+  };
+}
+
+async function checkInput(engine: Engine, element: string): Promise<void> {
+  const [input] = engine.config.job_config.data.inputs;
+  if (input === undefined || input.skip_klio_existence_check) return;
+  const path = objectPath(input.location, element, input.file_suffix);
+  if ((await engine.store.stat(path)) === undefined) throw new InputNotFoundError(`gs://${path.bucket}/${path.name}`);
+}
+
+function describeFailure(error: unknown, signal: AbortSignal): AttemptFailure {
+  const node = error instanceof NodeError ? error.node : "";
+  const cause: unknown = error instanceof NodeError ? error.cause : error;
+  const described = {
+    code: codeOf(cause),
+    message: cause instanceof Error ? cause.message : String(cause),
+    stack: cause instanceof Error ? stackOf(cause) : "",
+    node,
+  };
+  if (cause instanceof OvertakenError) return { ...described, kind: "overtaken" };
+  if (signal.aborted) {
+    const timedOut = signal.reason instanceof AttemptTimeout;
+    return timedOut
+      ? { ...described, kind: "timeout", code: "TIMEOUT", message: signal.reason.message }
+      : { ...described, kind: "cancelled" };
+  }
+  if (isPermanent(cause) || isUndecodable(cause)) return { ...described, kind: "permanent" };
+  return { ...described, kind: error instanceof NodeError ? "error" : "storage" };
+}
+
+function isUndecodable(error: unknown): boolean {
+  return error instanceof Error && error.name === "UndecodableError";
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof PermanentError) return error.code;
+  const code: unknown = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
+  return typeof code === "string" || typeof code === "number" ? String(code) : "ERROR";
+}
+
+function stackOf(error: Error): string {
+  const own = error.stack ?? error.message;
+  return error.cause instanceof Error ? `${own}\ncaused by ${stackOf(error.cause)}` : own;
+}

@@ -1,0 +1,87 @@
+import { createHash } from "node:crypto";
+import type { EffectiveConfig } from "@klio/config/effective";
+import type { Job } from "../api/define-job.js";
+import { type GraphBuilder, type GraphNode, type Port, Ports, portsOf } from "../api/pipeline.js";
+import type { StandardSchema } from "../api/standard-schema.js";
+
+/** The name of the job's input among nodes. */
+export const inputNode = "input";
+
+/** A job laid out: its nodes, who follows whom, and where items leave. */
+export interface Graph {
+  readonly nodes: ReadonlyMap<string, GraphNode>;
+  /** The nodes that take what comes out of `node/tag`. */
+  readonly consumers: ReadonlyMap<string, readonly GraphNode[]>;
+  readonly outputs: ReadonlySet<string>;
+}
+
+/** The user's job cannot run: its module, its configuration or its graph is wrong. */
+export class JobError extends Error {
+  override readonly name = "JobError";
+
+  constructor(
+    readonly code: "JOB_MODULE" | "JOB_CONFIG" | "JOB_GRAPH",
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+export function isJob(value: unknown): value is Job {
+  return typeof value === "object" && value !== null && "kind" in value && value.kind === "klio.job";
+}
+
+/** Lays out a job. Throws {@link JobError}. */
+export async function layOut(job: Job, config: EffectiveConfig): Promise<Graph> {
+  const own = await checkConfig(job.config, config.job_config.user);
+  const builder: GraphBuilder = { nodes: new Map() };
+  const input = new Ports<{ readonly main: Uint8Array }>(builder, [{ node: inputNode, tag: "main" }]);
+  let ends: readonly Port[];
+  try {
+    ends = portsOf(job.build(input, own as never));
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new JobError("JOB_GRAPH", `the job's build function failed: ${message}`, { cause: error });
+  }
+  const consumers = new Map<string, GraphNode[]>();
+  for (const node of builder.nodes.values()) {
+    for (const port of node.inputs) {
+      const key = portKey(port.node, port.tag);
+      consumers.set(key, [...(consumers.get(key) ?? []), node]);
+    }
+  }
+  return { nodes: builder.nodes, consumers, outputs: new Set(ends.map((p) => portKey(p.node, p.tag))) };
+}
+
+export function portKey(node: string, tag: string): string {
+  return `${node}/${tag}`;
+}
+
+/** The graph as plain JSON: what `klio-runtime graph` prints, and what the digest is taken of. */
+export function describeGraph(graph: Graph) {
+  const nodes = [...graph.nodes.values()].map(({ path, transform, inputs }) => ({
+    path,
+    transform: transform.name,
+    inputs: inputs.map((p) => portKey(p.node, p.tag)),
+  }));
+  return { nodes, outputs: [...graph.outputs].sort() };
+}
+
+/** SHA-256 of the graph, hexadecimal; equal wherever the same job is laid out. */
+export function graphDigest(graph: Graph): string {
+  return createHash("sha256")
+    .update(JSON.stringify(describeGraph(graph)))
+    .digest("hex");
+}
+
+async function checkConfig(schema: StandardSchema<unknown> | undefined, own: unknown): Promise<unknown> {
+  if (schema === undefined) return own;
+  const result = await schema["~standard"].validate(own);
+  if (result.issues === undefined) return result.value;
+  const lines = result.issues.map((issue) => {
+    const path = (issue.path ?? []).map((p) => String(typeof p === "object" ? p.key : p));
+    return `job_config.${path.join(".")}: ${issue.message}`;
+  });
+  throw new JobError("JOB_CONFIG", `the job's own configuration is wrong:\n  ${lines.join("\n  ")}`);
+}

@@ -1,0 +1,96 @@
+import { createWriteStream } from "node:fs";
+import { rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { DataInput } from "@klio/config/effective";
+import type { UploadOptions, UploadSource } from "../api/context.js";
+import type { Item } from "../api/item.js";
+import type { UploadedObject } from "../api/uploaded-object.js";
+import { objectPath } from "../objects/location.js";
+import { type ObjectPath, uriOf } from "../objects/store.js";
+import { type Finding, judge, OvertakenError, type Request, uploadOnce } from "../objects/upload-rule.js";
+import type { Engine } from "./attempt.js";
+
+/** One attempt's objects: what it reads, what it writes, and the temporary files in between. */
+export class ItemObjects {
+  readonly uploaded: UploadedObject[] = [];
+  readonly #findings = new Map<string, Finding>();
+  #folder: Promise<string> | undefined;
+  #files = 0;
+
+  constructor(
+    readonly engine: Engine,
+    readonly request: Request,
+    readonly signal: AbortSignal,
+  ) {}
+
+  /** Notes what the attempt found when it first looked at an output. */
+  remember(path: ObjectPath, finding: Finding): void {
+    this.#findings.set(uriOf(path), finding);
+  }
+
+  async read(item: Item<unknown>): Promise<Uint8Array> {
+    return this.engine.store.read(this.#inputPath(item), this.signal);
+  }
+
+  async open(item: Item<unknown>): Promise<Readable> {
+    return this.engine.store.open(this.#inputPath(item), this.signal);
+  }
+
+  async file(item: Item<unknown>): Promise<string> {
+    const path = this.#inputPath(item);
+    const source = await this.engine.store.open(path, this.signal);
+    this.#folder ??= this.engine.temporaryFolder();
+    this.#files += 1;
+    const extension = /\.[A-Za-z0-9]{1,16}$/.exec(basename(path.name))?.[0] ?? "";
+    const target = join(await this.#folder, `${this.#files}${extension}`);
+    await pipeline(source, createWriteStream(target), { signal: this.signal });
+    return target;
+  }
+
+  async upload(item: Item<unknown>, data: UploadSource, options: UploadOptions): Promise<UploadedObject> {
+    const [output] = this.engine.config.job_config.data.outputs;
+    if (output === undefined) {
+      throw new Error("the job has no data output: add one to job_config.data.outputs in klio-job.yaml");
+    }
+    this.signal.throwIfAborted();
+    const path = objectPath(output.location, item.element, options.suffix ?? output.file_suffix);
+    const finding = this.#findings.get(uriOf(path)) ?? judge(await this.engine.store.stat(path), this.request);
+    this.remember(path, finding);
+    const contentType = options.contentType ?? "application/octet-stream";
+    const result = await this.#uploadOnce(
+      this.engine.store,
+      path,
+      data,
+      { finding, request: this.request, contentType },
+      this.signal,
+    );
+    this.uploaded.push(result);
+    return result;
+  }
+
+  /** Set once an upload was overtaken: the attempt is void then, even if user code swallowed the error. */
+  overtaken: OvertakenError | undefined;
+
+  async #uploadOnce(...args: Parameters<typeof uploadOnce>): Promise<UploadedObject> {
+    try {
+      return await uploadOnce(...args);
+    } catch (error) {
+      if (error instanceof OvertakenError) this.overtaken = error;
+      throw error;
+    }
+  }
+
+  async cleanUp(): Promise<void> {
+    if (this.#folder !== undefined) await rm(await this.#folder, { recursive: true, force: true });
+  }
+
+  #inputPath(item: Item<unknown>): ObjectPath {
+    const input: DataInput | undefined = this.engine.config.job_config.data.inputs[0];
+    if (input === undefined) {
+      throw new Error("the job has no data input: add one to job_config.data.inputs in klio-job.yaml");
+    }
+    return objectPath(input.location, item.element, input.file_suffix);
+  }
+}

@@ -1,0 +1,16 @@
+export type { Context, Logger, Metrics, UploadOptions, UploadSource } from "./api/context.js";
+export { type Job, type JobDefinition, defineJob } from "./api/define-job.js";
+export {
+  defineTransform,
+  type RetryOptions,
+  type Transform,
+  type TransformDefinition,
+} from "./api/define-transform.js";
+export { InputNotFoundError, PermanentError } from "./api/errors.js";
+export type { Item } from "./api/item.js";
+export { json, type Json, type JsonValue, type Leaving } from "./api/leaving.js";
+export { skip, type Skip, tag, type Tagged } from "./api/outcome.js";
+export { merge, type Pipeline } from "./api/pipeline.js";
+export type { StandardSchema } from "./api/standard-schema.js";
+export type { UploadedObject } from "./api/uploaded-object.js";
+export type { EffectiveConfig } from "@klio/config/effective";

@@ -1,0 +1,95 @@
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { Readable, Writable } from "node:stream";
+
+/** No frame is longer, in bytes, its length not counted. */
+export const maxFrameBytes = 16 * 1024 * 1024;
+export const protocolVersion = 1;
+
+/** The peer broke the protocol; the process at the other end cannot be trusted any further. */
+export class ProtocolError extends Error {
+  override readonly name = "ProtocolError";
+}
+
+/** Cuts a stream of bytes into frames: each a four-byte big-endian length and that many bytes. */
+export class FrameParser {
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+
+  /** Returns the frames that are complete now. Throws {@link ProtocolError} for a frame that is too long. */
+  push(chunk: Buffer): Buffer[] {
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    const frames: Buffer[] = [];
+    for (;;) {
+      if (this.#heldBytes < 4) return frames;
+      const length = this.#peekLength();
+      if (length > maxFrameBytes) throw new ProtocolError(`a frame of ${length} bytes; ${maxFrameBytes} are allowed`);
+      if (this.#heldBytes < 4 + length) return frames;
+      const all = Buffer.concat(this.#held);
+      frames.push(all.subarray(4, 4 + length));
+      this.#heldBytes = all.length - 4 - length;
+      this.#held = this.#heldBytes === 0 ? [] : [all.subarray(4 + length)];
+    }
+  }
+
+  #peekLength(): number {
+    const [first] = this.#held;
+    if (first !== undefined && first.length >= 4) return first.readUInt32BE(0);
+    const all = Buffer.concat(this.#held);
+    this.#held = [all];
+    return all.readUInt32BE(0);
+  }
+}
+
+export function encodeFrame<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Buffer {
+  const body = toBinary(schema, message);
+  if (body.length > maxFrameBytes) {
+    throw new ProtocolError(`a frame of ${body.length} bytes; ${maxFrameBytes} are allowed`);
+  }
+  const frame = Buffer.allocUnsafe(4 + body.length);
+  frame.writeUInt32BE(body.length, 0);
+  frame.set(body, 4);
+  return frame;
+}
+
+/** Both directions of a connection between supervisor and worker. */
+export class FrameChannel<Out extends DescMessage, In extends DescMessage> {
+  constructor(
+    readonly out: Out,
+    readonly sink: Writable,
+    readonly incoming: In,
+    readonly source: Readable,
+  ) {}
+
+  send(message: MessageShape<Out>): void {
+    if (this.sink.writable) this.sink.write(encodeFrame(this.out, message));
+  }
+
+  /** Calls `handle` for every frame. `fail` is called once, with what went wrong, or without an error at the end. */
+  receive(handle: (message: MessageShape<In>) => void, fail: (error?: Error) => void): void {
+    const parser = new FrameParser();
+    let over = false;
+    const end = (error?: Error) => {
+      if (over) return;
+      over = true;
+      fail(error);
+    };
+    this.source.on("data", (chunk: Buffer) => {
+      if (over) return;
+      try {
+        for (const frame of parser.push(chunk)) handle(fromBinary(this.incoming, frame));
+      } catch (error) {
+        end(error instanceof Error ? error : new ProtocolError(String(error)));
+      }
+    });
+    this.source.on("end", () => {
+      end();
+    });
+    this.source.on("close", () => {
+      end();
+    });
+    this.source.on("error", end);
+    this.sink.on("error", () => undefined); // a dead peer shows at the source
+  }
+}

@@ -1,0 +1,85 @@
+/** What `klio-runtime` prints on stdout, one JSON object a line; the schema is spec/runtime-events.schema.json. */
+export type RuntimeEvent =
+  | { readonly event: "starting"; readonly job: string; readonly version: string; readonly workers: number }
+  | { readonly event: "ready"; readonly job: string; readonly subscription: string; readonly workers: number }
+  | LogEvent
+  | OutcomeEvent
+  | RetryEvent
+  | { readonly event: "trouble"; readonly severity: "WARNING"; readonly code: string; readonly message: string }
+  | {
+      readonly event: "fatal";
+      readonly severity: "ERROR";
+      readonly code: string;
+      readonly message: string;
+      readonly stack: string;
+    }
+  | { readonly event: "draining"; readonly job: string; readonly in_hand: number; readonly reason: string }
+  | { readonly event: "metrics"; readonly metrics: readonly MetricTotal[] }
+  | { readonly event: "stopped"; readonly job: string; readonly done: number; readonly given_back: number };
+
+export interface LogEvent {
+  readonly event: "log";
+  readonly severity: string;
+  readonly message: string;
+  readonly job: string;
+  /** Absent for what user code prints by itself. */
+  readonly node?: string;
+  readonly element?: string;
+  readonly message_id?: string;
+  readonly worker?: number;
+  readonly fields?: unknown;
+}
+
+export interface OutcomeEvent {
+  readonly event: "outcome";
+  readonly severity: "INFO" | "ERROR";
+  readonly job: string;
+  readonly outcome:
+    "processed" | "passed-through" | "skipped" | "not-for-this-job" | "duplicate" | "dead-letter" | "given-back";
+  readonly element: string;
+  readonly message_id: string;
+  readonly klio_id: string;
+  /** Starts of user code for this message in this process. */
+  readonly attempts: number;
+  /** From its receipt to its acknowledgement. */
+  readonly duration_ms: number;
+  readonly objects: readonly { readonly uri: string; readonly write: string; readonly size: number }[];
+  /** Output messages published and confirmed. */
+  readonly messages: number;
+  readonly reason?: string;
+  readonly code?: string;
+  readonly node?: string;
+}
+
+export interface RetryEvent {
+  readonly event: "retry";
+  readonly severity: "WARNING";
+  readonly job: string;
+  readonly element: string;
+  readonly message_id: string;
+  readonly charged: number;
+  readonly attempts: number;
+  readonly delay_ms: number;
+  readonly reason: string;
+  readonly code: string;
+  readonly node: string;
+  readonly stack: string;
+}
+
+export interface MetricTotal {
+  readonly name: string;
+  readonly node: string;
+  readonly kind: "counter" | "gauge" | "timer";
+  /** Counter: the sum. Gauge: the last value. Timer: the mean, in nanoseconds. */
+  readonly value: number;
+  /** How often it was reported. */
+  readonly count: number;
+}
+
+export type Emit = (event: RuntimeEvent) => void;
+
+export function emitTo(stream: NodeJS.WritableStream): Emit {
+  return (event) => {
+    stream.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+  };
+}

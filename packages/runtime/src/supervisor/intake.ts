@@ -1,0 +1,68 @@
+import type { EffectiveConfig } from "@klio/config/effective";
+import { create } from "@bufbuild/protobuf";
+import {
+  appendAudit,
+  decodeMessage,
+  elementOf,
+  encodeMessage,
+  encodingAttribute,
+  type JobIdentity,
+  klioIdAttribute,
+  type KlioMessage,
+  KlioMessageSchema,
+  receive,
+  UndecodableError,
+} from "../message/index.js";
+import type { Delivery } from "./subscriber.js";
+import type { Work } from "./work.js";
+
+/** What is to become of a received message, as far as the message alone tells. */
+export type Intake = { readonly work: Work } & (
+  { readonly decision: "process" } | { readonly decision: "drop" | "pass" | "undecodable"; readonly reason: string }
+);
+
+/** Decodes a message and decides by recipients and ping; existence of objects is for the worker to look at. */
+export function takeIn(delivery: Delivery, id: bigint, config: EffectiveConfig, job: JobIdentity): Intake {
+  let message: KlioMessage;
+  let element: string;
+  try {
+    message = decodeMessage(delivery.data, {
+      allowNonKlio: config.job_config.allow_non_klio_messages,
+      raw: delivery.attributes[encodingAttribute] === "raw",
+    });
+    element = elementOf(message);
+  } catch (error) {
+    if (!(error instanceof UndecodableError)) throw error;
+    const work = makeWork(delivery, id, create(KlioMessageSchema), "");
+    return { work, decision: "undecodable", reason: error.message };
+  }
+  const reception = receive(message, job);
+  if (!reception.accepted) {
+    return { work: makeWork(delivery, id, message, element), decision: "drop", reason: reception.reason };
+  }
+  appendAudit(message, job);
+  const work = makeWork(delivery, id, message, element);
+  const globalPing = config.job_config.data.inputs[0]?.ping ?? false;
+  if (globalPing || message.metadata?.ping === true) return { work, decision: "pass", reason: "ping" };
+  return { work, decision: "process" };
+}
+
+function makeWork(delivery: Delivery, id: bigint, message: KlioMessage, element: string): Work {
+  const own = delivery.attributes[klioIdAttribute];
+  return {
+    id,
+    delivery,
+    leases: [delivery.lease],
+    klioId: own ?? delivery.messageId,
+    // A broker that starts afresh may count its ids from 1 again; a message's time tells it from its namesake.
+    identity: own ?? `${delivery.messageId}@${delivery.publishTime}`,
+    element,
+    message,
+    encoded: encodeMessage(message),
+    receivedAt: Date.now(),
+    starts: 0,
+    charged: 0,
+    overtaken: 0,
+    alone: false,
+  };
+}

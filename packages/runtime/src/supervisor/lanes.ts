@@ -1,0 +1,45 @@
+import type { Work } from "./work.js";
+
+interface Lane {
+  holder: Work;
+  readonly waiting: Work[];
+}
+
+/** Lets one message of each ordering key through at a time, in the order of receipt. */
+export class Lanes {
+  readonly #lanes = new Map<string, Lane>();
+
+  constructor(readonly pass: (work: Work) => void) {}
+
+  enter(work: Work): void {
+    const key = work.delivery.orderingKey;
+    const lane = key === "" ? undefined : this.#lanes.get(key);
+    if (lane !== undefined) {
+      lane.waiting.push(work);
+      return;
+    }
+    if (key !== "") this.#lanes.set(key, { holder: work, waiting: [] });
+    this.pass(work);
+  }
+
+  /** The message is finished with: if it held its lane, the next may pass. */
+  leave(work: Work): void {
+    const key = work.delivery.orderingKey;
+    const lane = this.#lanes.get(key);
+    if (lane?.holder !== work) return;
+    const next = lane.waiting.shift();
+    if (next === undefined) {
+      this.#lanes.delete(key);
+      return;
+    }
+    lane.holder = next;
+    this.pass(next);
+  }
+
+  /** Takes out everything that waits. */
+  clear(): Work[] {
+    const waiting = [...this.#lanes.values()].flatMap((l) => l.waiting);
+    this.#lanes.clear();
+    return waiting;
+  }
+}

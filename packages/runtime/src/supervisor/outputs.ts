@@ -1,0 +1,48 @@
+import { clone } from "@bufbuild/protobuf";
+import { Done_Kind, Object_Write, type Output } from "../../gen/worker_pb.js";
+import {
+  childId,
+  encodeMessage,
+  type JobIdentity,
+  klioIdAttribute,
+  KlioMessageSchema,
+  Version,
+} from "../message/index.js";
+import type { OutcomeEvent } from "./events.js";
+import type { OutgoingMessage } from "./publisher.js";
+import type { Work } from "./work.js";
+
+/** The message for one output of a worker: the input's metadata, the output's element and payload, an id of its own. */
+export function outgoing(work: Work, output: Output, job: JobIdentity): OutgoingMessage {
+  const message = clone(KlioMessageSchema, work.message);
+  if (message.data !== undefined) {
+    message.data.element = output.element;
+    message.data.payload = output.payload;
+    if (message.version === Version.V1) message.data.entityId = Buffer.from(output.element).toString();
+  }
+  const id = childId(work.klioId, job.jobName, output.node, output.tag, output.index);
+  return toOutgoing(encodeMessage(message), id, work);
+}
+
+/** The message itself, on its way past this job. */
+export function passing(work: Work, job: JobIdentity): OutgoingMessage {
+  return toOutgoing(work.encoded, childId(work.klioId, job.jobName, "input", "pass-through", 0), work);
+}
+
+function toOutgoing(data: Uint8Array, id: string, work: Work): OutgoingMessage {
+  return { data, attributes: { [klioIdAttribute]: id }, orderingKey: work.delivery.orderingKey };
+}
+
+export const outcomeNames: Readonly<Record<Done_Kind, OutcomeEvent["outcome"]>> = {
+  [Done_Kind.KIND_UNSPECIFIED]: "processed",
+  [Done_Kind.PROCESSED]: "processed",
+  [Done_Kind.PASSED_THROUGH]: "passed-through",
+  [Done_Kind.SKIPPED]: "skipped",
+};
+
+export const writeNames: Readonly<Record<Object_Write, "uploaded" | "adopted" | "kept">> = {
+  [Object_Write.WRITE_UNSPECIFIED]: "uploaded",
+  [Object_Write.UPLOADED]: "uploaded",
+  [Object_Write.ADOPTED]: "adopted",
+  [Object_Write.KEPT]: "kept",
+};

@@ -1,0 +1,98 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PublisherClient } from "@google-cloud/pubsub/build/src/v1/index.js";
+import { messageOf, Status, statusOf } from "./pubsub-clients.js";
+
+export interface OutgoingMessage {
+  readonly data: Uint8Array;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly orderingKey: string;
+}
+
+/** The service will never take this message. */
+export class RejectedError extends Error {
+  override readonly name = "RejectedError";
+}
+
+interface Pending {
+  readonly message: OutgoingMessage;
+  readonly resolve: (id: string) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+// Limits of a publish request: https://cloud.google.com/pubsub/quotas#resource_limits
+const maxMessages = 1_000;
+const maxBytes = 9_000_000;
+const firstDelayMs = 100;
+const longestDelayMs = 10_000;
+
+/** Publishes to one topic. While a request is on its way the next ones gather behind it. */
+export class Publisher {
+  readonly #waiting: Pending[] = [];
+  #sending = false;
+  #closed = false;
+
+  constructor(
+    readonly client: PublisherClient,
+    readonly topic: string,
+    readonly onTrouble: (error: unknown, delayMs: number) => void,
+  ) {}
+
+  /** Resolves to the message's id once the service has confirmed it. Rejects with {@link RejectedError}, or when closed. */
+  publish(message: OutgoingMessage): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ message, resolve, reject });
+      if (!this.#sending) setImmediate(() => void this.#sendAll());
+      this.#sending = true;
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  async #sendAll(): Promise<void> {
+    while (this.#waiting.length > 0) await this.#send(this.#nextBatch());
+    this.#sending = false;
+  }
+
+  #nextBatch(): Pending[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { message } of this.#waiting) {
+      bytes += message.data.length + 2_000; // attributes and framing
+      if (count > 0 && (bytes > maxBytes || count === maxMessages)) break;
+      count += 1;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #send(batch: readonly Pending[]): Promise<void> {
+    for (let delayMs = firstDelayMs; ; delayMs = Math.min(delayMs * 2, longestDelayMs)) {
+      try {
+        const messages = batch.map((p) => ({ ...p.message, attributes: { ...p.message.attributes } }));
+        const [response] = await this.client.publish({ topic: this.topic, messages });
+        batch.forEach((p, i) => {
+          p.resolve(response.messageIds?.[i] ?? "");
+        });
+        return;
+      } catch (error) {
+        if (statusOf(error) === Status.invalidArgument) {
+          await this.#rejected(batch, error);
+          return;
+        }
+        if (this.#closed) {
+          for (const p of batch) p.reject(error);
+          return;
+        }
+        this.onTrouble(new Error(`publishing to ${this.topic}: ${messageOf(error)}`), delayMs);
+        await sleep(delayMs);
+      }
+    }
+  }
+
+  /** One bad message fails its whole request: sent one by one, only the bad ones fail. */
+  async #rejected(batch: readonly Pending[], error: unknown): Promise<void> {
+    if (batch.length === 1) batch[0]?.reject(new RejectedError(messageOf(error)));
+    else for (const pending of batch) await this.#send([pending]);
+  }
+}

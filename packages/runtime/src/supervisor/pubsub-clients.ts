@@ -1,0 +1,49 @@
+import { PublisherClient, SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.js";
+import { grpc } from "google-gax";
+
+// Of the official client only the low-level part: the high-level one stops extending leases after 60 minutes and gives back
+// what is in hand when it is closed.
+
+export interface Clients {
+  readonly publisher: PublisherClient;
+  readonly subscriber: SubscriberClient;
+  close(): Promise<void>;
+}
+
+/** `emulator` is `host:port`; absent: Pub/Sub with the application's default credentials. */
+export function connect(emulator: string | undefined): Clients {
+  const options = emulator === undefined ? {} : emulatorOptions(emulator);
+  const publisher = new PublisherClient(options);
+  const subscriber = new SubscriberClient(options);
+  return {
+    publisher,
+    subscriber,
+    close: async () => {
+      await Promise.all([publisher.close(), subscriber.close()]);
+    },
+  };
+}
+
+function emulatorOptions(address: string) {
+  const [host = "127.0.0.1", port = "8085"] = address.replace(/^https?:\/\//, "").split(":");
+  return { servicePath: host, port: Number(port), sslCreds: grpc.credentials.createInsecure(), projectId: "emulator" };
+}
+
+/** Status codes: https://grpc.io/docs/guides/status-codes/ */
+export const Status = {
+  cancelled: 1,
+  invalidArgument: 3,
+  notFound: 5,
+  alreadyExists: 6,
+  permissionDenied: 7,
+  unauthenticated: 16,
+} as const;
+
+export function statusOf(error: unknown): number | undefined {
+  const code: unknown = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
+  return typeof code === "number" ? code : undefined;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

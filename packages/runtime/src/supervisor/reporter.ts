@@ -1,0 +1,58 @@
+import type { Log } from "../../gen/worker_pb.js";
+import type { Reason } from "./dead-letters.js";
+import type { Emit, OutcomeEvent } from "./events.js";
+import type { Work } from "./work.js";
+
+/** Tells what becomes of messages. */
+export class Reporter {
+  constructor(
+    readonly emit: Emit,
+    readonly job: string,
+  ) {}
+
+  outcome(work: Work, outcome: OutcomeEvent["outcome"], more: Partial<OutcomeEvent>): void {
+    this.emit({
+      event: "outcome",
+      severity: outcome === "dead-letter" ? "ERROR" : "INFO",
+      outcome,
+      ...this.#who(work),
+      klio_id: work.klioId,
+      attempts: work.starts,
+      duration_ms: Date.now() - work.receivedAt,
+      objects: [],
+      messages: 0,
+      ...more,
+    });
+  }
+
+  retry(work: Work, attempts: number, delayMs: number, reason: Reason, stack: string): void {
+    const { code, message, node } = reason;
+    const how = { charged: work.charged, attempts, delay_ms: delayMs, reason: message, code, node, stack };
+    this.emit({ event: "retry", severity: "WARNING", ...this.#who(work), ...how });
+  }
+
+  /** The full stack of what ended a message. */
+  failure(work: Work, node: string, stack: string): void {
+    this.emit({ event: "log", severity: "ERROR", message: stack, node, ...this.#who(work) });
+  }
+
+  /** What user code logged. */
+  log(worker: number, work: Work | undefined, { severity, message, node, fieldsJson }: Log): void {
+    const who = work === undefined ? { job: this.job } : this.#who(work);
+    this.emit({ event: "log", severity, message, node, worker, fields: JSON.parse(fieldsJson) as unknown, ...who });
+  }
+
+  /** What user code printed. */
+  printed(worker: number, stream: "stdout" | "stderr", line: string): void {
+    const severity = stream === "stderr" ? "WARNING" : "INFO";
+    this.emit({ event: "log", severity, message: line, job: this.job, worker });
+  }
+
+  trouble(code: string, message: string): void {
+    this.emit({ event: "trouble", severity: "WARNING", code, message });
+  }
+
+  #who(work: Work) {
+    return { job: this.job, element: work.element, message_id: work.delivery.messageId };
+  }
+}

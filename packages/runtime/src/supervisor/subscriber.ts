@@ -1,0 +1,254 @@
+import type { SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.js";
+import { messageOf, Status, statusOf } from "./pubsub-clients.js";
+
+/** A message as it was received. */
+export interface Delivery {
+  readonly lease: Lease;
+  readonly messageId: string;
+  readonly data: Uint8Array;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly orderingKey: string;
+  /** Milliseconds since the epoch. */
+  readonly publishTime: number;
+}
+
+/** The right to work on a message, which holds until it is given up or lost. */
+export interface Lease {
+  readonly ackId: string;
+  /** Until when the service has confirmed it; milliseconds since the epoch. */
+  confirmedUntil: number;
+  lost: boolean;
+}
+
+export interface SubscriberOptions {
+  readonly client: SubscriberClient;
+  readonly subscription: string;
+  readonly ackDeadlineMs: number;
+  /** Bounds on what is outstanding; the service is told, and the stream is paused at them. */
+  readonly maxMessages: number;
+  readonly maxBytes: number;
+  readonly onDelivery: (delivery: Delivery) => void;
+  /** The stream is open, for the first time or again. */
+  readonly onConnected: () => void;
+  /** The stream broke; it will be opened again after `delayMs`. */
+  readonly onTrouble: (error: unknown, delayMs: number) => void;
+  /** The stream cannot be opened, and trying again will not help. */
+  readonly onRefused: (error: unknown) => void;
+  readonly onLost: (lease: Lease) => void;
+}
+
+interface Received {
+  readonly receivedMessages?: readonly {
+    readonly ackId?: string | null;
+    readonly message?: {
+      readonly messageId?: string | null;
+      readonly data?: Uint8Array | string | null;
+      readonly attributes?: Readonly<Record<string, string>> | null;
+      readonly orderingKey?: string | null;
+      readonly publishTime?: { readonly seconds?: unknown; readonly nanos?: number | null } | null;
+    } | null;
+  }[];
+}
+
+const firstDelayMs = 100;
+const longestDelayMs = 5_000;
+const maxIdsPerRequest = 1_000;
+/** How long acknowledgements wait for company, in milliseconds. */
+const ackBatchMs = 5;
+/** How long a stream must have been open to count as connected, when nothing has come through it. */
+const connectedAfterMs = 300;
+
+/** Receives from one subscription through the low-level API and keeps the leases of what is in hand. */
+export class Subscriber {
+  readonly #leases = new Map<Lease, number>();
+  #stream: ReturnType<SubscriberClient["streamingPull"]> | undefined;
+  #outstandingBytes = 0;
+  #delayMs = firstDelayMs;
+  #everConnected = false;
+  #pulling = false;
+  #acks: { ids: string[]; done: Promise<void> } | undefined;
+  #extender: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(readonly options: SubscriberOptions) {}
+
+  get outstanding(): number {
+    return this.#leases.size;
+  }
+
+  start(): void {
+    this.#pulling = true;
+    this.#extender = setInterval(() => {
+      void this.#extendAll();
+    }, this.options.ackDeadlineMs / 3);
+    this.#open();
+  }
+
+  /** Ends the stream. Leases go on until they are given up. */
+  stopPulling(): void {
+    this.#pulling = false;
+    clearTimeout(this.#retry);
+    this.#stream?.destroy();
+    this.#stream = undefined;
+  }
+
+  close(): void {
+    this.stopPulling();
+    clearInterval(this.#extender);
+    this.#leases.clear();
+  }
+
+  /** Resolves when the service has confirmed the acknowledgement, or cannot: then the message comes again. */
+  async acknowledge(lease: Lease): Promise<void> {
+    this.#drop(lease);
+    if (lease.lost) return;
+    if (this.#acks === undefined || this.#acks.ids.length >= maxIdsPerRequest) {
+      const ids: string[] = [];
+      this.#acks = { ids, done: this.#sendAcks(ids) };
+    }
+    this.#acks.ids.push(lease.ackId);
+    await this.#acks.done;
+  }
+
+  /** Gives a message back: it is delivered again, to whomever. */
+  async giveBack(lease: Lease): Promise<void> {
+    this.#drop(lease);
+    if (!lease.lost) await this.#modify([lease.ackId], 0).catch(() => undefined); // it expires by itself then
+  }
+
+  #drop(lease: Lease): void {
+    const bytes = this.#leases.get(lease);
+    if (bytes === undefined) return;
+    this.#leases.delete(lease);
+    this.#outstandingBytes -= bytes;
+    this.#resumeWithRoom();
+  }
+
+  async #sendAcks(ids: string[]): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, ackBatchMs));
+    if (this.#acks?.ids === ids) this.#acks = undefined;
+    const request = { subscription: this.options.subscription, ackIds: ids };
+    for (let attempt = 1; attempt <= 5; attempt += 1) {
+      try {
+        await this.options.client.acknowledge(request);
+        return;
+      } catch (error) {
+        if (statusOf(error) === Status.notFound || attempt === 5) return; // delivered again, and known as done by its id
+        await new Promise((resolve) => setTimeout(resolve, firstDelayMs * 2 ** attempt));
+      }
+    }
+  }
+
+  #open(): void {
+    if (!this.#pulling) return;
+    const stream = this.options.client.streamingPull();
+    this.#stream = stream;
+    const connected = () => {
+      clearTimeout(quiet);
+      if (this.#stream !== stream) return;
+      this.#delayMs = firstDelayMs;
+      this.#everConnected = true;
+      this.options.onConnected();
+    };
+    const quiet = setTimeout(connected, connectedAfterMs);
+    stream.once("data", connected);
+    stream.on("data", (response: Received) => {
+      this.#receive(response);
+    });
+    const over = (error?: unknown) => {
+      clearTimeout(quiet);
+      if (this.#stream === stream) this.#reopen(error);
+    };
+    stream.once("error", over);
+    stream.once("end", over);
+    stream.on("error", () => undefined);
+    stream.write({
+      subscription: this.options.subscription,
+      streamAckDeadlineSeconds: Math.round(this.options.ackDeadlineMs / 1_000),
+      maxOutstandingMessages: this.options.maxMessages,
+      maxOutstandingBytes: this.options.maxBytes,
+    });
+  }
+
+  #reopen(error: unknown): void {
+    this.#stream = undefined;
+    if (!this.#pulling) return;
+    const status = statusOf(error);
+    const hopeless: readonly (number | undefined)[] = [
+      Status.notFound,
+      Status.permissionDenied,
+      Status.unauthenticated,
+      Status.invalidArgument,
+    ];
+    if (!this.#everConnected && hopeless.includes(status)) {
+      this.options.onRefused(error);
+      return;
+    }
+    const delayMs = this.#delayMs;
+    this.#delayMs = Math.min(this.#delayMs * 2, longestDelayMs);
+    this.options.onTrouble(error ?? new Error("the stream ended"), delayMs);
+    this.#retry = setTimeout(() => {
+      this.#open();
+    }, delayMs);
+  }
+
+  #receive(response: Received): void {
+    for (const { ackId, message } of response.receivedMessages ?? []) {
+      if (typeof ackId !== "string" || message === null || message === undefined) continue;
+      const data =
+        typeof message.data === "string" ? Buffer.from(message.data, "base64") : (message.data ?? Buffer.alloc(0));
+      const lease: Lease = { ackId, confirmedUntil: Date.now() + this.options.ackDeadlineMs, lost: false };
+      this.#leases.set(lease, data.length);
+      this.#outstandingBytes += data.length;
+      this.options.onDelivery({
+        lease,
+        messageId: message.messageId ?? "",
+        data,
+        attributes: message.attributes ?? {},
+        orderingKey: message.orderingKey ?? "",
+        publishTime: Number(message.publishTime?.seconds ?? 0) * 1_000 + (message.publishTime?.nanos ?? 0) / 1e6,
+      });
+    }
+    if (this.#full()) this.#stream?.pause();
+  }
+
+  #full(): boolean {
+    return this.#leases.size >= this.options.maxMessages || this.#outstandingBytes >= this.options.maxBytes;
+  }
+
+  #resumeWithRoom(): void {
+    if (this.#stream?.isPaused() === true && !this.#full()) this.#stream.resume();
+  }
+
+  async #extendAll(): Promise<void> {
+    const leases = [...this.#leases.keys()];
+    for (let i = 0; i < leases.length; i += maxIdsPerRequest) {
+      await this.#extend(leases.slice(i, i + maxIdsPerRequest));
+    }
+  }
+
+  async #extend(leases: readonly Lease[]): Promise<void> {
+    const { ackDeadlineMs, onLost } = this.options;
+    const asked = Date.now();
+    try {
+      await this.#modify(
+        leases.map((l) => l.ackId),
+        Math.round(ackDeadlineMs / 1_000),
+      );
+      for (const lease of leases) lease.confirmedUntil = asked + ackDeadlineMs;
+    } catch (error) {
+      for (const lease of leases) {
+        if (lease.confirmedUntil > Date.now() || !this.#leases.has(lease)) continue;
+        lease.lost = true;
+        this.#drop(lease);
+        onLost(lease);
+      }
+      this.options.onTrouble(new Error(`leases could not be extended: ${messageOf(error)}`), ackDeadlineMs / 3);
+    }
+  }
+
+  async #modify(ackIds: string[], ackDeadlineSeconds: number): Promise<void> {
+    const { client, subscription, ackDeadlineMs } = this.options;
+    await client.modifyAckDeadline({ subscription, ackIds, ackDeadlineSeconds }, { timeout: ackDeadlineMs / 3 });
+  }
+}

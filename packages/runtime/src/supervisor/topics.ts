@@ -1,0 +1,31 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PublisherClient } from "@google-cloud/pubsub/build/src/v1/index.js";
+import { messageOf, Status, statusOf } from "./pubsub-clients.js";
+
+const againMs = 5_000;
+
+/** Waits until a topic exists, telling each time what is missing and how to make it. Ends early when `signal` aborts. */
+export async function untilTopicExists(
+  client: PublisherClient,
+  topic: string,
+  signal: AbortSignal,
+  tell: (message: string) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await client.getTopic({ topic });
+      return;
+    } catch (error) {
+      const status = statusOf(error);
+      if (status === Status.permissionDenied) return; // it may exist; publishing will tell
+      const [, project = "", , id = ""] = topic.split("/");
+      const create = `Create it: gcloud pubsub topics create ${id} --project ${project}`;
+      tell(
+        status === Status.notFound
+          ? `not ready: the dead-letter topic ${topic} does not exist. ${create}`
+          : `not ready: ${topic}: ${messageOf(error)}`,
+      );
+      await sleep(againMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}

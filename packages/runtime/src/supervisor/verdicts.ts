@@ -1,0 +1,50 @@
+import { type Failure, Failure_Kind } from "../../gen/worker_pb.js";
+import type { Reason } from "./dead-letters.js";
+import type { Death } from "./dispatcher.js";
+import type { Work } from "./work.js";
+
+/** What is to become of a message whose attempt failed. */
+export type Verdict =
+  /** No further attempt will help. */
+  | { readonly kind: "bury"; readonly reason: Reason }
+  /** The attempt counts against it. */
+  | { readonly kind: "charge"; readonly reason: Reason }
+  /** Once more, and the attempt does not count. */
+  | { readonly kind: "again" }
+  | { readonly kind: "give-back"; readonly why: string };
+
+/** How often a message may lose the race for its output before that counts as an attempt. */
+const maxOvertaken = 20;
+const longestDelayMs = 60_000;
+
+export function judgeFailure(work: Work, failure: Failure): Verdict {
+  const { code, message, node } = failure;
+  const reason = { code, message, node };
+  switch (failure.kind) {
+    case Failure_Kind.PERMANENT:
+      return { kind: "bury", reason };
+    case Failure_Kind.CANCELLED:
+      return { kind: "give-back", why: message };
+    case Failure_Kind.OVERTAKEN:
+      work.overtaken += 1;
+      return work.overtaken <= maxOvertaken ? { kind: "again" } : { kind: "charge", reason };
+    case Failure_Kind.ERROR:
+    case Failure_Kind.TIMEOUT:
+    case Failure_Kind.STORAGE:
+    case Failure_Kind.KIND_UNSPECIFIED:
+      return { kind: "charge", reason };
+  }
+}
+
+export function judgeDeath(death: Death): Verdict {
+  if (!death.charged) return { kind: "again" };
+  const reason = death.timedOut
+    ? { code: "TIMEOUT", message: `it took longer than it may, and its worker was ended (${death.how})`, node: "" }
+    : { code: "WORKER_DIED", message: `its worker died (${death.how})`, node: "" };
+  return { kind: "charge", reason };
+}
+
+/** Milliseconds before the next attempt: the first delay, doubled with each charged attempt, up to a minute. */
+export function retryDelay(firstMs: number, charged: number): number {
+  return Math.min(firstMs * 2 ** (charged - 1), longestDelayMs);
+}

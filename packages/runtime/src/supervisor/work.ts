@@ -1,0 +1,28 @@
+import type { KlioMessage } from "../message/index.js";
+import type { Delivery, Lease } from "./subscriber.js";
+
+/** One message in hand: from its receipt until it is acknowledged or given back. */
+export interface Work {
+  /** Unique in this process; what workers know it by. */
+  readonly id: bigint;
+  readonly delivery: Delivery;
+  /** More than one when the service delivered the message again meanwhile. */
+  readonly leases: Lease[];
+  readonly klioId: string;
+  /** What the list of completed messages knows it by. */
+  readonly identity: string;
+  readonly element: string;
+  readonly message: KlioMessage;
+  /** The message as it goes to workers. */
+  readonly encoded: Uint8Array;
+  /** Milliseconds since the epoch. */
+  readonly receivedAt: number;
+  /** Starts of user code. */
+  starts: number;
+  /** Attempts that count against it. */
+  charged: number;
+  /** Decisions made afresh because somebody else wrote the output. */
+  overtaken: number;
+  /** It was in a worker that died beside others: it runs with nothing beside it. */
+  alone: boolean;
+}

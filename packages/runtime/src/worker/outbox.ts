@@ -1,0 +1,87 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type Failure,
+  type LogSchema,
+  Metric_Kind,
+  type MetricSchema,
+  type Result,
+  type SupervisorFrameSchema,
+  WorkerFrameSchema,
+} from "../../gen/worker_pb.js";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { MetricEntry, Sink } from "../engine/sink.js";
+import type { FrameChannel } from "../protocol/frames.js";
+
+/** What a worker says: results and metrics of one turn of the event loop travel in one frame each. */
+export class Outbox {
+  #results: Result[] = [];
+  #metrics: MessageInitShape<typeof MetricSchema>[] = [];
+  #scheduled = false;
+
+  constructor(readonly channel: FrameChannel<typeof WorkerFrameSchema, typeof SupervisorFrameSchema>) {}
+
+  hello(protocol: number, runtimeVersion: string): void {
+    this.#send({ case: "hello", value: { protocol, runtimeVersion, pid: process.pid } });
+  }
+
+  ready(graphDigest: string, credit: number): void {
+    this.#send({ case: "ready", value: { graphDigest, credit } });
+  }
+
+  fatal(failure: Failure): void {
+    this.#send({ case: "fatal", value: { failure } });
+  }
+
+  heartbeat(): void {
+    this.#send({ case: "heartbeat", value: { rssBytes: BigInt(process.memoryUsage.rss()) } });
+  }
+
+  result(result: Result): void {
+    this.#results.push(result);
+    this.#flushSoon();
+  }
+
+  sinkOf(id: bigint): Sink {
+    return {
+      log: ({ severity, message, fields, node }) => {
+        const log: MessageInitShape<typeof LogSchema> = { id, severity, message, node, fieldsJson: toJson(fields) };
+        this.#send({ case: "log", value: log });
+      },
+      metric: (metric) => {
+        this.#metrics.push({ ...metric, kind: kinds[metric.kind] });
+        this.#flushSoon();
+      },
+      enter: (node) => {
+        this.#send({ case: "enter", value: { id, node } });
+      },
+    };
+  }
+
+  #flushSoon(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#metrics.length > 0) this.#send({ case: "metrics", value: { metrics: this.#metrics.splice(0) } });
+      if (this.#results.length > 0) this.#send({ case: "results", value: { results: this.#results.splice(0) } });
+    });
+  }
+
+  #send(frame: MessageInitShape<typeof WorkerFrameSchema>["frame"]): void {
+    this.channel.send(create(WorkerFrameSchema, frame === undefined ? {} : { frame }));
+  }
+}
+
+const kinds: Readonly<Record<MetricEntry["kind"], Metric_Kind>> = {
+  counter: Metric_Kind.COUNTER,
+  gauge: Metric_Kind.GAUGE,
+  timer: Metric_Kind.TIMER,
+};
+
+function toJson(fields: Readonly<Record<string, unknown>>): string {
+  try {
+    return JSON.stringify(fields);
+  } catch {
+    return JSON.stringify({ unserialisable: Object.keys(fields) });
+  }
+}

@@ -1,0 +1,78 @@
+import { KlioError } from "../errors.js";
+
+/** What klio's commands ask of Pub/Sub. */
+export interface PubSubAdmin {
+  createTopic(name: string): Promise<Created>;
+  createSubscription(name: string, topic: string, ackDeadlineSeconds: number): Promise<Created>;
+  topicExists(name: string): Promise<boolean>;
+  /** Resolves to the message's id. */
+  publish(topic: string, data: Uint8Array, attributes: Readonly<Record<string, string>>): Promise<string>;
+  close(): Promise<void>;
+}
+
+export type Created = "created" | "existed";
+
+// https://grpc.io/docs/guides/status-codes/
+const notFound = 5;
+const alreadyExists = 6;
+
+/** `emulator` is `host:port`; absent: Pub/Sub with the application's default credentials. */
+export async function openPubSub(emulator: string | undefined): Promise<PubSubAdmin> {
+  const { PublisherClient, SubscriberClient } = await import("@google-cloud/pubsub/build/src/v1/index.js");
+  const options = emulator === undefined ? {} : await emulatorOptions(emulator);
+  const publisher = new PublisherClient(options);
+  const subscriber = new SubscriberClient(options);
+  return {
+    createTopic: (name) => created(publisher.createTopic({ name })),
+    createSubscription: (name, topic, ackDeadlineSeconds) =>
+      created(subscriber.createSubscription({ name, topic, ackDeadlineSeconds })),
+    async topicExists(topic) {
+      try {
+        await publisher.getTopic({ topic });
+        return true;
+      } catch (error) {
+        if (codeOf(error) === notFound) return false;
+        throw unreachable(emulator, error);
+      }
+    },
+    async publish(topic, data, attributes) {
+      const [response] = await publisher.publish({ topic, messages: [{ data, attributes: { ...attributes } }] });
+      return response.messageIds?.[0] ?? "";
+    },
+    close: async () => {
+      await Promise.all([publisher.close(), subscriber.close()]);
+    },
+  };
+}
+
+async function emulatorOptions(address: string) {
+  // Otherwise the client looks for Google's metadata server on the network, in vain and with a warning.
+  process.env["METADATA_SERVER_DETECTION"] ??= "none";
+  const { grpc } = await import("google-gax");
+  const [host = "127.0.0.1", port = "8085"] = address.replace(/^https?:\/\//, "").split(":");
+  return { servicePath: host, port: Number(port), sslCreds: grpc.credentials.createInsecure(), projectId: "emulator" };
+}
+
+async function created(call: Promise<unknown>): Promise<Created> {
+  try {
+    await call;
+    return "created";
+  } catch (error) {
+    if (codeOf(error) === alreadyExists) return "existed";
+    throw error;
+  }
+}
+
+function codeOf(error: unknown): number | undefined {
+  const code: unknown = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
+  return typeof code === "number" ? code : undefined;
+}
+
+function unreachable(emulator: string | undefined, error: unknown): KlioError {
+  const reason = error instanceof Error ? error.message : String(error);
+  const [where, hint] =
+    emulator === undefined
+      ? ["Pub/Sub", "Sign in: gcloud auth application-default login"]
+      : [`the Pub/Sub emulator at ${emulator}`, "Is it running? Unset PUBSUB_EMULATOR_HOST to use the local session."];
+  return new KlioError("PUBSUB_UNREACHABLE", `${where} cannot be used: ${reason}`, { hint, cause: error });
+}

@@ -1,0 +1,136 @@
+import { relative } from "node:path";
+import { Args, Flags } from "@oclif/core";
+import { openPubSub } from "../../cloud/index.js";
+import { KlioError } from "../../errors.js";
+import { loadJob } from "../../jobs/index.js";
+import {
+  type BrokerChoice,
+  checkPublishOptions,
+  chooseBroker,
+  OutcomeWatch,
+  publishAll,
+  type Published,
+} from "../../messages/index.js";
+import { jobFlags, KlioCommand } from "../../ui/klio-command.js";
+import { outcomeLine } from "../../ui/run-view.js";
+
+export default class MessagePublish extends KlioCommand {
+  static override summary = "Send a job messages, one for each element.";
+  static override description = `It goes to the topic of the job's first event input: in the local session of the project if one runs, else in Google Cloud;
+--emulator, --cloud and PUBSUB_EMULATOR_HOST say otherwise. stderr says where it went.`;
+  static override examples = [
+    "<%= config.bin %> message publish rec-1 rec-2",
+    "<%= config.bin %> message publish rec-1 --force --wait",
+  ];
+  static override strict = false;
+  static override args = {
+    entity_id: Args.string({
+      name: "ENTITY_ID",
+      required: true,
+      description: "what the job shall work on; several may follow",
+    }),
+  };
+  static override flags = {
+    ...jobFlags,
+    force: Flags.boolean({ char: "f", description: "process although the output exists" }),
+    ping: Flags.boolean({ char: "p", description: "pass through the graph without processing" }),
+    "top-down": Flags.boolean({ char: "t", description: "for every job that receives it" }),
+    "bottom-up": Flags.boolean({ char: "b", description: "for this job alone (the default)" }),
+    "non-klio": Flags.boolean({ char: "n", description: "send the bytes of the id as they are" }),
+    wait: Flags.boolean({ description: "wait until the job is done with the messages, and say what became of them" }),
+    timeout: Flags.integer({ description: "seconds to wait at most", default: 300, min: 1, dependsOn: ["wait"] }),
+    emulator: Flags.string({
+      description: "publish to this Pub/Sub emulator",
+      helpValue: "HOST:PORT",
+      exclusive: ["cloud"],
+    }),
+    cloud: Flags.boolean({ description: "publish to Google Cloud" }),
+  };
+
+  async run() {
+    const { flags, argv } = await this.parse(MessagePublish);
+    const ids = argv.map(String);
+    const { config, directory } = loadJob(this.jobOptions(flags));
+    const { force, ping } = flags;
+    const options = {
+      force,
+      ping,
+      topDown: flags["top-down"],
+      bottomUp: flags["bottom-up"],
+      nonKlio: flags["non-klio"],
+    };
+    const topic = checkPublishOptions(options, config);
+    if (config.version === 1)
+      this.tell("! version 1 of the configuration and its messages is deprecated; set version: 2");
+    const broker = await chooseBroker({
+      emulator: flags.emulator,
+      cloud: flags.cloud,
+      environment: process.env["PUBSUB_EMULATOR_HOST"],
+      session: this.sessionKey(config.pipeline_options.project),
+    });
+    this.tell(`publishing to ${topic} in ${broker.where}`);
+    const pubsub = await openPubSub(broker.emulator);
+    try {
+      if (!(await pubsub.topicExists(topic))) throw missingTopic(topic, broker);
+      const watch = flags.wait ? await this.#watch(broker, config.job_name) : undefined;
+      const { published, failed } = await publishAll(ids, options, config, pubsub, topic);
+      for (const p of published) this.log(`${p.entity_id} → message ${p.message_id}`);
+      const outcomes = watch === undefined ? [] : await this.#wait(watch, published, flags.timeout, directory);
+      const result = { topic, where: broker.where, published, failed, outcomes };
+      if (failed.length > 0) {
+        throw new KlioError("PUBLISH_FAILED", `${failed.length} of ${ids.length} could not be published`, {
+          details: failed.map((f) => `${f.entity_id}: ${f.error}`),
+          data: result,
+        });
+      }
+      return result;
+    } finally {
+      broker.session?.leave();
+      await pubsub.close();
+    }
+  }
+
+  async #watch({ session, where }: BrokerChoice, job: string): Promise<OutcomeWatch> {
+    if (session === undefined) {
+      throw new KlioError("WAIT_LOCAL", `--wait works in a local session, and this goes to ${where}`, {
+        hint: "Start the job here first: klio job run --direct-runner",
+      });
+    }
+    if (!session.jobs.includes(job))
+      this.tell(`! ${job} does not run here; start it with: klio job run --direct-runner`);
+    return OutcomeWatch.start(session, job);
+  }
+
+  async #wait(watch: OutcomeWatch, published: readonly Published[], seconds: number, directory: string) {
+    const storage = relative(process.cwd(), `${directory}/.klio/storage`);
+    const outcomes = await watch.until(published, AbortSignal.timeout(seconds * 1_000), (outcome) => {
+      this.log(outcomeLine(outcome as unknown as Parameters<typeof outcomeLine>[0], { storage }));
+    });
+    const open = published.filter((p) => !outcomes.some((o) => o.message_id === p.message_id));
+    if (open.length > 0) {
+      throw new KlioError(
+        "WAIT_TIMEOUT",
+        `after ${seconds} s the job is not done with: ${open.map((p) => p.entity_id).join(", ")}`,
+        {
+          data: { outcomes, open },
+        },
+      );
+    }
+    const dead = outcomes.filter((o) => o.outcome === "dead-letter");
+    if (dead.length > 0) {
+      throw new KlioError("WAIT_DEAD_LETTER", `${dead.length} of ${published.length} became a dead letter`, {
+        data: { outcomes },
+      });
+    }
+    return outcomes;
+  }
+}
+
+function missingTopic(topic: string, broker: BrokerChoice): KlioError {
+  const [, project = "", , id = ""] = topic.split("/");
+  const hint =
+    broker.emulator === undefined
+      ? `Create it: gcloud pubsub topics create ${id} --project ${project}. To work on this machine, start the job first: klio job run --direct-runner`
+      : "Start the job first, which creates it: klio job run --direct-runner";
+  return new KlioError("TOPIC_MISSING", `there is no topic ${topic} in ${broker.where}`, { hint });
+}

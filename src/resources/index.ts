@@ -1,0 +1,2 @@
+export { type Ensured, ensureResources } from "./ensure.js";
+export { planResources, type Resources } from "./plan.js";

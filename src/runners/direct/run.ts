@@ -1,0 +1,74 @@
+import { createInterface } from "node:readline";
+import { execa } from "execa";
+import type { SessionAddresses } from "../../session/index.js";
+
+/** One line that klio-runtime printed: an event (spec/runtime-events.schema.json). */
+export interface RunEvent {
+  readonly event: string;
+  readonly [key: string]: unknown;
+}
+
+export interface DirectRun {
+  /** Resolves to the runtime's exit code once it is gone. */
+  readonly exited: Promise<number>;
+  /** Asks it to drain; a second call ends the grace period. */
+  stop(): void;
+}
+
+export interface DirectRunOptions {
+  /** The module of klio-runtime. */
+  readonly runtime: string;
+  /** The built job. */
+  readonly buildDirectory: string;
+  readonly addresses: SessionAddresses;
+  readonly onEvent: (event: RunEvent) => void;
+  /** A line that is no event, e.g. a crash of the runtime itself. */
+  readonly onNoise: (line: string) => void;
+}
+
+/**
+ * Runs a built job on this machine with klio-runtime as a child process. It gets no credentials, only the addresses of the
+ * emulators, and stops by itself when this process is gone.
+ */
+export function runDirect(options: DirectRunOptions): DirectRun {
+  const { addresses } = options;
+  const child = execa(process.execPath, [options.runtime, "run", options.buildDirectory], {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+    buffer: false,
+    reject: false,
+    cleanup: false,
+    // Its own process group: Ctrl-C reaches it through stop() alone, so that the second one means what it says.
+    detached: true,
+    env: {
+      PUBSUB_EMULATOR_HOST: addresses.pubsub,
+      STORAGE_EMULATOR_HOST: addresses.storage,
+      KLIO_LIFELINE: "stdin",
+      METADATA_SERVER_DETECTION: "none",
+      GOOGLE_APPLICATION_CREDENTIALS: undefined,
+    },
+  });
+  createInterface({ input: child.stdout, crlfDelay: Infinity }).on("line", (line) => {
+    const event = parseEvent(line);
+    if (event === undefined) options.onNoise(line);
+    else options.onEvent(event);
+  });
+  createInterface({ input: child.stderr, crlfDelay: Infinity }).on("line", options.onNoise);
+  child.stdin.on("error", () => undefined);
+  return {
+    exited: child.then(({ exitCode }) => exitCode ?? 1),
+    stop: () => {
+      child.kill("SIGTERM");
+    },
+  };
+}
+
+function parseEvent(line: string): RunEvent | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null && "event" in value ? (value as RunEvent) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,57 @@
+import { readdir } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
+import { join } from "node:path";
+import { type FromSession, type Hello, receive } from "./protocol.js";
+
+// Who runs a session is known by its control socket, control.<n>.sock: it is put in place, by a hard link, only while its
+// process listens on it, so a socket that refuses connections belongs to a process that is gone. n only grows while any is
+// there, so that putting control.<n>.sock in place can succeed for one process only.
+
+export interface ControlFile {
+  readonly path: string;
+  readonly number: number;
+}
+
+/** The control sockets that lie in a directory, the highest number first. */
+export async function controlFiles(directory: string): Promise<ControlFile[]> {
+  const names = await readdir(directory).catch(() => []);
+  return names
+    .flatMap((name) => {
+      const number = /^control\.(\d+)\.sock$/.exec(name)?.[1];
+      return number === undefined ? [] : [{ path: join(directory, name), number: Number(number) }];
+    })
+    .sort((a, b) => b.number - a.number);
+}
+
+const helloMs = 3_000;
+
+/** Connects and waits for the greeting. Undefined when nobody is there. */
+export async function greet(path: string): Promise<{ socket: Socket; hello: Hello } | undefined> {
+  const socket = connect(path);
+  socket.on("error", () => undefined);
+  const hello = await new Promise<Hello | undefined>((resolve) => {
+    const give = (value: Hello | undefined) => {
+      clearTimeout(timer);
+      resolve(value);
+    };
+    const timer = setTimeout(() => {
+      give(undefined);
+    }, helloMs);
+    socket.once("error", () => {
+      give(undefined);
+    });
+    socket.once("close", () => {
+      give(undefined);
+    });
+    receive(socket, (message) => {
+      const { type } = message as FromSession;
+      if (type === "hello") give(message as Hello);
+      else socket.emit("message", message);
+    });
+  });
+  if (hello === undefined) {
+    socket.destroy();
+    return undefined;
+  }
+  return { socket, hello };
+}

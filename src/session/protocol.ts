@@ -1,0 +1,68 @@
+import { createInterface } from "node:readline";
+import type { Socket } from "node:net";
+
+// One JSON object a line, over a Unix socket that only the user can open.
+
+export const sessionProtocol = 1;
+
+export interface SessionAddresses {
+  /** `host:port`. */
+  readonly pubsub: string;
+  /** `http://host:port`. */
+  readonly storage: string;
+  /** The folder with a folder for each bucket. */
+  readonly root: string;
+}
+
+export interface Hello extends SessionAddresses {
+  readonly type: "hello";
+  readonly protocol: number;
+  readonly instance: string;
+  /** Only an owner serves; a candidate may still give way, an ending one goes. */
+  readonly state: "candidate" | "owner" | "ending";
+  readonly project: string;
+  /** Names of the jobs that run in the session. */
+  readonly jobs: readonly string[];
+  /** Usual ports that were taken, e.g. `Pub/Sub: 8085`. */
+  readonly moved: readonly string[];
+}
+
+/** What became of a message, as the job's runtime reports it. */
+export interface Outcome {
+  readonly job: string;
+  readonly message_id: string;
+  readonly outcome: string;
+  readonly [key: string]: unknown;
+}
+
+export type FromSession =
+  | Hello
+  | { readonly type: "held" }
+  | { readonly type: "refused" }
+  | { readonly type: "outcome"; readonly outcome: Outcome };
+
+export type ToSession =
+  /** Keep the session alive for as long as this connection is open. */
+  | { readonly type: "hold" }
+  /** A job runs for as long as this connection is open. */
+  | { readonly type: "job"; readonly name: string }
+  | { readonly type: "outcome"; readonly outcome: Outcome }
+  /** Send this job's outcomes from now on. */
+  | { readonly type: "watch"; readonly job: string };
+
+export function send(socket: Socket, message: FromSession | ToSession): void {
+  if (socket.writable) socket.write(`${JSON.stringify(message)}\n`);
+}
+
+/** Calls `handle` for each message of the peer; lines that are no JSON are left out. */
+export function receive(socket: Socket, handle: (message: unknown) => void): void {
+  createInterface({ input: socket, crlfDelay: Infinity }).on("line", (line) => {
+    let message: unknown;
+    try {
+      message = JSON.parse(line);
+    } catch {
+      return;
+    }
+    handle(message);
+  });
+}

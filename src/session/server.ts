@@ -1,0 +1,142 @@
+import { randomUUID } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { rm, rmdir } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { type PubSubEmulator, startPubSub, startStorage, type StorageEmulator } from "@klio/emulators";
+import { elect } from "./election.js";
+import { type SessionKey, socketDirectory, stateDirectory } from "./paths.js";
+import { type Hello, receive, send, sessionProtocol, type ToSession } from "./protocol.js";
+
+/** Google's own emulator's usual port. */
+const pubsubPort = 8085;
+/** The usual port of Cloud Storage emulators. */
+const storagePort = 9199;
+/** How long a session waits for its first client. */
+const firstClientMs = 15_000;
+
+/**
+ * Runs the session's emulators until the last client has left. Resolves at once when another process does so already.
+ */
+export async function serveSession(key: SessionKey): Promise<void> {
+  const server = new SessionServer(key);
+  await server.run();
+}
+
+class SessionServer {
+  readonly #holders = new Set<Socket>();
+  readonly #jobs = new Map<Socket, string>();
+  readonly #watchers = new Map<Socket, string>();
+  readonly #greeters = new Set<Socket>();
+  #state: Hello["state"] = "candidate";
+  #pubsub: PubSubEmulator | undefined;
+  #storage: StorageEmulator | undefined;
+  readonly #instance = randomUUID();
+  readonly #server = createServer((socket) => {
+    this.#accept(socket);
+  });
+  #over: () => void = () => undefined;
+
+  constructor(readonly key: SessionKey) {}
+
+  async run(): Promise<void> {
+    const directory = socketDirectory(this.key);
+    const root = join(stateDirectory(this.key), "storage");
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+    const over = new Promise<void>((resolve) => {
+      this.#over = resolve;
+    });
+    const seat = await elect(directory, {
+      server: this.#server,
+      setState: (state) => {
+        // An owner is announced as such only when its emulators answer.
+        if (state === "candidate") this.#state = state;
+      },
+    });
+    if (seat === undefined) {
+      this.#server.close();
+      for (const socket of this.#greeters) socket.destroy();
+      return;
+    }
+    [this.#pubsub, this.#storage] = await Promise.all([
+      startPubSub({ port: pubsubPort }),
+      startStorage({ root, port: storagePort }),
+    ]);
+    this.#state = "owner";
+    const lonely = setTimeout(() => {
+      if (this.#holders.size === 0) this.#over();
+    }, firstClientMs);
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, this.#over);
+    await over;
+    clearTimeout(lonely);
+    await this.#close(seat, directory);
+  }
+
+  async #close(seat: string, directory: string): Promise<void> {
+    this.#state = "ending";
+    await Promise.all([this.#pubsub?.close(), this.#storage?.close()]);
+    await rm(seat, { force: true });
+    this.#server.close();
+    for (const socket of this.#greeters) socket.destroy();
+    if (directory !== stateDirectory(this.key)) await rmdir(directory).catch(() => undefined); // others still use it
+  }
+
+  #hello(): Hello {
+    const moved = [
+      ...(this.#pubsub !== undefined && this.#pubsub.port !== pubsubPort ? [`Pub/Sub: ${pubsubPort}`] : []),
+      ...(this.#storage !== undefined && this.#storage.port !== storagePort ? [`Cloud Storage: ${storagePort}`] : []),
+    ];
+    return {
+      type: "hello",
+      protocol: sessionProtocol,
+      instance: this.#instance,
+      state: this.#state,
+      project: this.key.project,
+      pubsub: this.#pubsub?.address ?? "",
+      storage: this.#storage?.url ?? "",
+      root: this.#storage?.root ?? "",
+      jobs: [...new Set(this.#jobs.values())],
+      moved,
+    };
+  }
+
+  #accept(socket: Socket): void {
+    this.#greeters.add(socket);
+    socket.on("error", () => undefined);
+    socket.on("close", () => {
+      this.#greeters.delete(socket);
+      this.#jobs.delete(socket);
+      this.#watchers.delete(socket);
+      if (this.#holders.delete(socket) && this.#holders.size === 0) this.#over();
+    });
+    receive(socket, (message) => {
+      this.#handle(socket, message as ToSession);
+    });
+    send(socket, this.#hello());
+  }
+
+  #handle(socket: Socket, message: ToSession): void {
+    switch (message.type) {
+      case "hold":
+        if (this.#state !== "owner") {
+          send(socket, { type: "refused" });
+          break;
+        }
+        this.#holders.add(socket);
+        send(socket, { type: "held" });
+        break;
+      case "job":
+        this.#jobs.set(socket, message.name);
+        break;
+      case "watch":
+        this.#watchers.set(socket, message.job);
+        send(socket, { type: "held" });
+        break;
+      case "outcome":
+        for (const [watcher, job] of this.#watchers) {
+          if (job === message.outcome.job) send(watcher, { type: "outcome", outcome: message.outcome });
+        }
+        break;
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import type { Ask } from "../scaffold/index.js";
+
+/** Asks in the terminal, with the default filled in and the answer checked while it is typed. */
+export function askInTerminal(check: (question: Parameters<Ask>[0], value: string) => true | string): Ask {
+  return async (question, byDefault) => {
+    const { input } = await import("@inquirer/prompts");
+    return input(
+      {
+        message: question.prompt,
+        validate: (value) => check(question, value),
+        ...(byDefault === undefined ? {} : { default: byDefault }),
+      },
+      { output: process.stderr },
+    );
+  };
+}
+
+/** Asks which of several; resolves to its value. */
+export async function choose(
+  message: string,
+  choices: readonly { readonly value: string; readonly name: string }[],
+): Promise<string> {
+  const { select } = await import("@inquirer/prompts");
+  return select({ message, choices }, { output: process.stderr });
+}

@@ -1,0 +1,117 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { chalkStderr } from "chalk";
+import type { RunEvent } from "../runners/index.js";
+
+interface OutcomeLine {
+  readonly outcome: string;
+  readonly element: string;
+  readonly message_id: string;
+  readonly duration_ms: number;
+  readonly attempts: number;
+  readonly objects: readonly { readonly uri: string; readonly write: string }[];
+  readonly reason?: string;
+  readonly code?: string;
+  readonly node?: string;
+}
+
+/** Where the objects of the local session can be opened. */
+export interface Shown {
+  /** The storage folder, as it is shown to the user. */
+  readonly storage: string;
+}
+
+const { green, yellow, red, dim, bold } = chalkStderr;
+
+const signs: Readonly<Record<string, string>> = {
+  processed: green("✔"),
+  "passed-through": green("↷"),
+  skipped: yellow("⊘"),
+  "not-for-this-job": dim("·"),
+  duplicate: dim("·"),
+  "dead-letter": red("✘"),
+  "given-back": yellow("↩"),
+};
+
+/** One line for a message: element, outcome, duration, where the output lies. */
+export function outcomeLine(event: OutcomeLine, shown: Shown): string {
+  const element = event.element === "" ? `message ${event.message_id}` : printable(event.element);
+  const tries = event.attempts > 1 ? `, ${event.attempts} attempts` : "";
+  const places = event.objects.map((o) => localPath(o.uri, shown));
+  const reason = event.reason === undefined || event.reason === "" ? "" : `: ${printable(event.reason)}`;
+  const where = event.node === undefined || event.node === "" ? "" : dim(` (${event.node})`);
+  const output = places.length === 0 ? "" : ` → ${places.join(", ")}`;
+  const sign = signs[event.outcome] ?? "·";
+  const took = dim(`in ${duration(event.duration_ms)}${tries}`);
+  return `${sign} ${bold(element)} ${event.outcome}${where} ${took}${reason}${output}`;
+}
+
+/** A line for people, or undefined for an event that says nothing to them. */
+export function eventLine(event: RunEvent, shown: Shown): string | undefined {
+  const text = (key: string) => (typeof event[key] === "string" ? printable(event[key]) : "");
+  switch (event.event) {
+    case "outcome":
+      return outcomeLine(event as unknown as OutcomeLine, shown);
+    case "retry":
+      return `${yellow("↻")} ${bold(text("element"))} failed (${text("node") || text("code")}), attempt ${String(event["charged"])} of ${String(event["attempts"])}: ${text("reason")}${stack(event)}`;
+    case "log":
+      return `${dim("│")} ${level(text("severity"))}${text("element") === "" ? "" : dim(`${text("element")} `)}${multiline(event["message"])}`;
+    case "trouble":
+      return yellow(`! ${text("message")}`);
+    case "fatal":
+      return `${red("✘")} ${multiline(event["message"])}${stack(event)}`;
+    case "draining":
+      return dim(`stopping: ${String(event["in_hand"])} message(s) in hand; once more Ctrl-C gives them back at once`);
+    case "stopped":
+      return dim(`stopped: ${String(event["done"])} done, ${String(event["given_back"])} given back`);
+    default:
+      return undefined;
+  }
+}
+
+/** The frames of a stack that are the user's own. */
+function stack(event: RunEvent): string {
+  const lines = typeof event["stack"] === "string" ? event["stack"].split("\n") : [];
+  const own = lines.filter((l) => /^\s+at /.test(l) && !/node:|node_modules|[\\/]runtime[\\/]/.test(l));
+  return own
+    .slice(0, 3)
+    .map((l) => `\n    ${l.trim().replaceAll("file://", "")}`)
+    .join("");
+}
+
+function localPath(uri: string, { storage }: Shown): string {
+  const path = join(storage, uri.replace(/^gs:\/\//, ""));
+  return existsSync(path) ? path : uri;
+}
+
+function level(severity: string): string {
+  if (severity === "ERROR") return red("error ");
+  return severity === "WARNING" ? yellow("warning ") : "";
+}
+
+function duration(ms: number): string {
+  return ms < 1_000 ? `${ms} ms` : `${(ms / 1_000).toFixed(1)} s`;
+}
+
+/** Text that cannot move the cursor or colour the terminal. */
+function printable(text: string): string {
+  const short = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+  return short.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => JSON.stringify(c).slice(1, -1));
+}
+
+function multiline(value: unknown): string {
+  const lines = (typeof value === "string" ? value : "").split("\n");
+  return lines.map((l) => l.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")).join("\n    ");
+}
+
+/** Says that the job is ready, with every address. */
+export function readyLines(
+  event: RunEvent,
+  session: { readonly pubsub: string; readonly storage: string; readonly moved: readonly string[] },
+  storage: string,
+): string[] {
+  const moved = session.moved.map((m) => yellow(`! the usual port is taken (${m}); a free one is used`));
+  const job = typeof event["job"] === "string" ? event["job"] : "";
+  const where = `Pub/Sub ${session.pubsub} · Cloud Storage ${session.storage} · files in ${storage}`;
+  return [...moved, `${green("✔")} ${bold(job)} is ready: ${where} · ${String(event["workers"])} worker(s)`];
+}
