@@ -8,6 +8,17 @@ const tickMs = 100;
 /** The name a subscription shows once its topic is gone. Source: google.pubsub.v1.Subscription.topic. */
 export const deletedTopic = "_deleted-topic_";
 
+/** Something that happened in the emulator, for tests that keep a ledger. */
+export interface PubSubEvent {
+  readonly kind: "publish" | "deliver" | "acknowledge" | "give-back";
+  /** The topic for publish, else the subscription. */
+  readonly resource: string;
+  readonly messageId: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+export type Observe = (event: PubSubEvent) => void;
+
 /** The state of all topics and subscriptions of one emulator, held in memory. */
 export class Broker {
   readonly topics = new Map<string, Topic>();
@@ -16,7 +27,7 @@ export class Broker {
   /** Begins at the clock, so that no id comes again after a restart: consumers remember ids they have seen. */
   #lastMessageId = BigInt(Date.now()) * 1_000n;
 
-  constructor() {
+  constructor(readonly observe: Observe = () => undefined) {
     this.#ticker = setInterval(() => {
       const now = Date.now();
       for (const subscription of this.subscriptions.values()) subscription.expire(now);
@@ -31,6 +42,9 @@ export class Broker {
 
   /** Hands the messages to every subscription of the topic. */
   publish(topic: string, messages: readonly StoredMessage[]): void {
+    for (const { message } of messages) {
+      this.observe({ kind: "publish", resource: topic, messageId: message.messageId, attributes: message.attributes });
+    }
     for (const subscription of this.subscriptionsOf(topic)) subscription.enqueue(messages);
   }
 
@@ -39,7 +53,7 @@ export class Broker {
   }
 
   addSubscription(resource: SubscriptionResource): Subscription {
-    const subscription = new Subscription(resource);
+    const subscription = new Subscription(resource, this.observe);
     this.subscriptions.set(resource.name, subscription);
     return subscription;
   }

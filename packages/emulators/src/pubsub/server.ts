@@ -2,7 +2,7 @@ import { createServer, type ServerHttp2Session } from "node:http2";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Publisher, Subscriber } from "../../gen/google/pubsub/v1/pubsub_pb.js";
 import { listenOrNext } from "../listen.js";
-import { Broker } from "./broker.js";
+import { Broker, type Observe } from "./broker.js";
 import { maxRequestBytes } from "./message.js";
 import { publisherService } from "./publisher.js";
 import { subscriberService } from "./subscriber.js";
@@ -12,6 +12,8 @@ export interface PubSubOptions {
   readonly host?: string;
   /** Port to try first; when it is taken, a free one is used. Default 0: any free port. */
   readonly port?: number;
+  /** Called for everything that happens to messages, as it happens. */
+  readonly observe?: Observe;
 }
 
 export interface PubSubEmulator {
@@ -25,7 +27,7 @@ export interface PubSubEmulator {
 /** Starts a Pub/Sub emulator (gRPC, in memory). Rejects when the address cannot be bound. */
 export async function startPubSub(options: PubSubOptions = {}): Promise<PubSubEmulator> {
   const host = options.host ?? "127.0.0.1";
-  const broker = new Broker();
+  const broker = new Broker(options.observe);
   const handler = connectNodeAdapter({
     grpc: true,
     grpcWeb: false,

@@ -1,4 +1,5 @@
 import type { Subscription as SubscriptionResource } from "../../gen/google/pubsub/v1/pubsub_pb.js";
+import type { Observe, PubSubEvent } from "./broker.js";
 import type { StoredMessage } from "./message.js";
 
 /** A message handed out: it belongs to its consumer until acknowledged, given back or expired. */
@@ -41,7 +42,10 @@ export class Subscription {
   #turn = 0;
   #closed = false;
 
-  constructor(readonly resource: SubscriptionResource) {}
+  constructor(
+    readonly resource: SubscriptionResource,
+    readonly observe: Observe,
+  ) {}
 
   get closed(): boolean {
     return this.#closed;
@@ -90,6 +94,7 @@ export class Subscription {
     for (const ackId of ackIds) {
       const lease = this.#leases.get(ackId);
       if (lease === undefined) continue;
+      this.#tell("acknowledge", lease.entry);
       this.#release(lease);
       this.#openLane(lease.entry);
     }
@@ -153,6 +158,7 @@ export class Subscription {
   #lease(entry: Entry, seconds: number, consumer: Consumer | undefined): Lease {
     this.#lastAck += 1;
     entry.deliveries += 1;
+    this.#tell("deliver", entry);
     const key = this.#laneOf(entry);
     if (key !== "") this.#lanes.set(key, this.#lanes.get(key) ?? []);
     const ackId = `${this.#lastAck}`;
@@ -161,12 +167,18 @@ export class Subscription {
     return lease;
   }
 
+  #tell(kind: PubSubEvent["kind"], { stored: { message } }: Entry): void {
+    const { messageId, attributes } = message;
+    this.observe({ kind, resource: this.resource.name, messageId, attributes });
+  }
+
   #release(lease: Lease): void {
     this.#leases.delete(lease.ackId);
     lease.consumer?.released(lease);
   }
 
   #giveBack(lease: Lease): void {
+    this.#tell("give-back", lease.entry);
     this.#release(lease);
     const key = this.#laneOf(lease.entry);
     const waiting = this.#lanes.get(key) ?? [];

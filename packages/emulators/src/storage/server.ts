@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { listenOrNext } from "../listen.js";
 import { Api, type Call } from "./api.js";
 import { ApiError, badRequest, forbidden, notImplemented } from "./errors.js";
-import { FileStore } from "./store.js";
+import { FileStore, type StorageEvent } from "./store.js";
 
 export interface StorageOptions {
   /** The folder with a folder for each bucket; made when absent. */
@@ -11,6 +11,8 @@ export interface StorageOptions {
   readonly host?: string;
   /** Port to try first; when it is taken, a free one is used. Default 0: any free port. */
   readonly port?: number;
+  /** Called for every object that is written, as it happens. */
+  readonly observe?: (event: StorageEvent) => void;
 }
 
 export interface StorageEmulator {
@@ -25,7 +27,7 @@ export interface StorageEmulator {
 /** Starts a Cloud Storage emulator (JSON API) over plain files. Rejects when the address or the folder cannot be used. */
 export async function startStorage(options: StorageOptions): Promise<StorageEmulator> {
   const host = options.host ?? "127.0.0.1";
-  const store = await FileStore.open(options.root);
+  const store = await FileStore.open(options.root, options.observe);
   const api = new Api(store);
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 30_000 }, (request, response) => {
     void answer(api, request, response);

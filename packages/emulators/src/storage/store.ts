@@ -25,6 +25,14 @@ interface Found {
   readonly mtimeNs: bigint;
 }
 
+/** An object that was written, as it happens; for tests that keep a ledger. */
+export interface StorageEvent {
+  readonly kind: "commit";
+  readonly bucket: string;
+  readonly name: string;
+  readonly generation: string;
+}
+
 /**
  * Buckets and objects as plain files: `<root>/<bucket>/<object>`, with a record of each object below `<root>/.klio`.
  *
@@ -37,15 +45,18 @@ export class FileStore {
   readonly #turns = new Map<string, Promise<unknown>>();
   #lastGeneration = 0n;
 
-  private constructor(readonly root: string) {
+  private constructor(
+    readonly root: string,
+    readonly observe: (event: StorageEvent) => void,
+  ) {
     this.#hidden = join(root, hiddenFolder);
     this.#records = new RecordFiles(join(this.#hidden, "records"), () => this.stagingPath());
   }
 
   /** Opens a store, making its folder and sweeping what a killed process left unfinished. */
-  static async open(root: string): Promise<FileStore> {
+  static async open(root: string, observe: (event: StorageEvent) => void = () => undefined): Promise<FileStore> {
     await mkdir(root, { recursive: true });
-    const store = new FileStore(await realpath(root));
+    const store = new FileStore(await realpath(root), observe);
     await rm(join(store.#hidden, "staging"), { recursive: true, force: true });
     await mkdir(join(store.#hidden, "staging"), { recursive: true });
     await store.#sweepRecords();
@@ -169,6 +180,7 @@ export class FileStore {
         const target = await this.#place(bucket, name);
         await this.#records.write(bucket, keyOf(await stat(staged.path, { bigint: true })), record);
         await rename(staged.path, target);
+        this.observe({ kind: "commit", bucket, name, generation: record.generation });
         if (old !== undefined) await this.#records.forget(bucket, old.key);
         return record;
       });

@@ -2,7 +2,12 @@ import { checkName, type Transform } from "./define-transform.js";
 import type { mainTag } from "./outcome.js";
 
 /** The payload of what was not tagged. */
-export type MainOf<Outputs> = Outputs extends { readonly [mainTag]: infer Payload } ? Payload : never;
+export type MainOf<Outputs> = Outputs extends { readonly [mainTag]: infer Payload } ? Payload : NoUntaggedOutput;
+
+/** Stands where a payload would: every output is tagged, and `branch` takes them apart. No transform accepts it. */
+export interface NoUntaggedOutput {
+  readonly "every output of this transform is tagged: use branch(…)": never;
+}
 
 /** Where items come out: a node and one of its tags. */
 export interface Port {

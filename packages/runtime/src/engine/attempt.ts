@@ -8,6 +8,7 @@ import type { ObjectStore } from "../objects/store.js";
 import { judge, OvertakenError, type Request } from "../objects/upload-rule.js";
 import type { Graph } from "./graph.js";
 import { ItemObjects } from "./item-objects.js";
+import { NodeError } from "./node-error.js";
 import { runGraph } from "./run-graph.js";
 import type { Sink } from "./sink.js";
 
@@ -53,16 +54,6 @@ export interface AttemptFailure {
   readonly message: string;
   readonly stack: string;
   readonly node: string;
-}
-
-/** The failure of one node's user code; `cause` is what it threw. */
-export class NodeError extends Error {
-  constructor(
-    readonly node: string,
-    cause: unknown,
-  ) {
-    super(`node ${node} failed`, { cause });
-  }
 }
 
 /** Reason of an abort because an attempt took longer than it may. */

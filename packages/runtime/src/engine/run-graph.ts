@@ -5,9 +5,10 @@ import { isPermanent } from "../api/errors.js";
 import { mainTag, type Skip, type Tagged } from "../api/outcome.js";
 import type { GraphNode } from "../api/pipeline.js";
 import { OvertakenError } from "../objects/upload-rule.js";
-import { type AttemptInput, type Engine, NodeError } from "./attempt.js";
+import type { AttemptInput, Engine } from "./attempt.js";
 import { inputNode, portKey } from "./graph.js";
 import type { ItemObjects } from "./item-objects.js";
+import { NodeError } from "./node-error.js";
 import type { LogEntry, Sink } from "./sink.js";
 
 export interface GraphOutput {

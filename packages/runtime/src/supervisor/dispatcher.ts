@@ -31,7 +31,8 @@ export interface DispatcherOptions {
 }
 
 /** Consecutive starts that may fail before the job is given up. */
-const maxFailedStarts = 5;
+const maxFailedStarts = 10;
+const longestRestartMs = 5_000;
 /** How long a timed-out attempt may take to notice, in milliseconds, before its worker is ended. */
 const timeoutGraceMs = 2_000;
 
@@ -157,7 +158,7 @@ export class Dispatcher {
       () => {
         this.#spawn();
       },
-      this.#failedStarts === 0 ? 0 : 100 * 2 ** this.#failedStarts,
+      this.#failedStarts === 0 ? 0 : Math.min(100 * 2 ** this.#failedStarts, longestRestartMs),
     );
   }
 

@@ -58,6 +58,8 @@ export interface TestResult {
 export interface TestJob {
   /** Sends one message through the job and tells what became of it. Never rejects for what user code throws. */
   send(message: string | TestMessage): Promise<TestResult>;
+  /** Takes an object of the data input away. */
+  removeInput(name: string): void;
 }
 
 const inputLocation = "gs://test-input";
@@ -76,6 +78,9 @@ export function testJob(job: Job, options: TestOptions = {}): TestJob {
   let engine: Promise<Engine> | undefined;
   let sent = 0;
   return {
+    removeInput: (name) => {
+      store.objects.delete(`${inputLocation}/${name}`);
+    },
     send: async (message) => {
       engine ??= makeEngine(job, config, store);
       sent += 1;

@@ -107,10 +107,15 @@ async function end(): Promise<void> {
   }
 }
 
-// `process.exit` would wait for the watcher's thread, which blocks; this also ends what user code left running.
+// An orderly exit would wait for the watcher's thread, which blocks; this also ends what user code left running.
 function endGroup(): void {
   process.kill(-process.pid, "SIGKILL");
 }
+
+process.on("exit", (code) => {
+  process.stderr.write(`user code called process.exit(${code}); the worker ends\n`);
+  endGroup();
+});
 
 // An error outside any transform (a timer, an event handler) leaves the process in an unknown state: it ends, and the
 // supervisor decides about what was in hand.
