@@ -54,8 +54,9 @@ export async function publishAll(
   const published: Published[] = [];
   const failed: Failed[] = [];
   for (const id of ids) {
-    const { data, attributes } = messageFor(id, options, config);
     try {
+      if (id === "") throw new Error("an element is not empty");
+      const { data, attributes } = messageFor(id, options, config);
       published.push({ entity_id: id, message_id: await pubsub.publish(topic, data, attributes) });
     } catch (error) {
       failed.push({ entity_id: id, error: error instanceof Error ? error.message : String(error) });

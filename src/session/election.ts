@@ -1,4 +1,4 @@
-import { link, mkdir, rm } from "node:fs/promises";
+import { link, mkdir, readdir, rm } from "node:fs/promises";
 import type { Server } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -32,6 +32,7 @@ export async function elect(directory: string, candidate: Candidate): Promise<st
       if (seat === "taken") return undefined;
       if (seat !== "again" && (await prevail(directory, seat))) {
         candidate.setState("owner");
+        await sweepCandidates(directory);
         return seat.path;
       }
       if (seat !== "again") return undefined;
@@ -59,6 +60,24 @@ async function takeSeat(directory: string, own: string): Promise<ControlFile | "
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return "again";
     throw error;
+  }
+}
+
+/** Removes what candidates left behind that were killed. */
+async function sweepCandidates(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const pid = /^control\.(\d+)\.own$/.exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    await rm(join(directory, name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

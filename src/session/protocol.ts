@@ -56,7 +56,9 @@ export function send(socket: Socket, message: FromSession | ToSession): void {
 
 /** Calls `handle` for each message of the peer; lines that are no JSON are left out. */
 export function receive(socket: Socket, handle: (message: unknown) => void): void {
-  createInterface({ input: socket, crlfDelay: Infinity }).on("line", (line) => {
+  const lines = createInterface({ input: socket, crlfDelay: Infinity });
+  lines.on("error", () => undefined); // readline passes the socket's on; whoever owns the socket deals with them
+  lines.on("line", (line) => {
     let message: unknown;
     try {
       message = JSON.parse(line);

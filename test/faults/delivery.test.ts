@@ -52,7 +52,9 @@ describe("a worker that is killed", () => {
     const elements = ["killbefore-1", "slow-1", "slow-2", "slow-3"];
     await rig.publish(elements);
     await rig.untilDone(4);
-    const attempts = Object.fromEntries(rig.outcomes().map((o) => [o["element"], o["attempts"]]));
+    const attempts: Record<string, unknown> = Object.fromEntries(
+      rig.outcomes().map((o) => [o["element"], o["attempts"]]),
+    ) as Record<string, unknown>;
     expect(attempts).toEqual({ "killbefore-1": 2, "slow-1": 1, "slow-2": 1, "slow-3": 1 });
     expect(rig.count("deliver", "fault-in-job")).toBe(4);
   });
@@ -125,9 +127,9 @@ describe("a message that cannot be processed", () => {
     const rawId = await rig.publishRaw(raw);
     await rig.publish(["missing-1", "throw-1", "permanent-1", "skip-1", "ok-1"]);
     await rig.untilDone(6);
-    const reasons = Object.fromEntries(
+    const reasons: Record<string, unknown> = Object.fromEntries(
       rig.outcomes("dead-letter").map((o) => [o["element"], [o["code"], o["attempts"]]]),
-    );
+    ) as Record<string, unknown>;
     expect(reasons).toEqual({
       "": ["UNDECODABLE", 0],
       "missing-1": ["INPUT_NOT_FOUND", 1],
@@ -171,7 +173,9 @@ describe("a message that cannot be processed", () => {
     await rig.untilDone(2);
     await rig.publish(["ok-1"]);
     await rig.untilDone(3);
-    const outcomes = Object.fromEntries(rig.outcomes().map((o) => [o["element"], o["code"] ?? o["outcome"]]));
+    const outcomes: Record<string, unknown> = Object.fromEntries(
+      rig.outcomes().map((o) => [o["element"], o["code"] ?? o["outcome"]]),
+    ) as Record<string, unknown>;
     expect(outcomes).toEqual({ "hang-1": "TIMEOUT", "block-1": "TIMEOUT", "ok-1": "processed" });
   });
 });

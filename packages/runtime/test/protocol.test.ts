@@ -23,7 +23,7 @@ describe("frames", () => {
           const parser = new FrameParser();
           const out: Buffer[] = [];
           for (let at = 0; at < all.length;) {
-            const length = cuts.next().value;
+            const length = Number(cuts.next().value);
             out.push(...parser.push(all.subarray(at, at + length)));
             at += length;
           }

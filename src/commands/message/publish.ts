@@ -7,10 +7,12 @@ import {
   type BrokerChoice,
   checkPublishOptions,
   chooseBroker,
+  type Failed,
   OutcomeWatch,
   publishAll,
   type Published,
 } from "../../messages/index.js";
+import type { Outcome } from "../../session/index.js";
 import { jobFlags, KlioCommand } from "../../ui/klio-command.js";
 import { outcomeLine } from "../../ui/run-view.js";
 
@@ -38,7 +40,7 @@ export default class MessagePublish extends KlioCommand {
     "bottom-up": Flags.boolean({ char: "b", description: "for this job alone (the default)" }),
     "non-klio": Flags.boolean({ char: "n", description: "send the bytes of the id as they are" }),
     wait: Flags.boolean({ description: "wait until the job is done with the messages, and say what became of them" }),
-    timeout: Flags.integer({ description: "seconds to wait at most", default: 300, min: 1, dependsOn: ["wait"] }),
+    timeout: Flags.integer({ description: "seconds to wait at most, with --wait", default: 300, min: 1 }),
     emulator: Flags.string({
       description: "publish to this Pub/Sub emulator",
       helpValue: "HOST:PORT",
@@ -75,14 +77,13 @@ export default class MessagePublish extends KlioCommand {
       const watch = flags.wait ? await this.#watch(broker, config.job_name) : undefined;
       const { published, failed } = await publishAll(ids, options, config, pubsub, topic);
       for (const p of published) this.log(`${p.entity_id} → message ${p.message_id}`);
-      const outcomes = watch === undefined ? [] : await this.#wait(watch, published, flags.timeout, directory);
-      const result = { topic, where: broker.where, published, failed, outcomes };
-      if (failed.length > 0) {
-        throw new KlioError("PUBLISH_FAILED", `${failed.length} of ${ids.length} could not be published`, {
-          details: failed.map((f) => `${f.entity_id}: ${f.error}`),
-          data: result,
-        });
-      }
+      const waited = watch?.until(published, AbortSignal.timeout(flags.timeout * 1_000), (outcome) => {
+        this.log(
+          outcomeLine(outcome as unknown as Parameters<typeof outcomeLine>[0], { storage: shownStorage(directory) }),
+        );
+      });
+      const result = { topic, where: broker.where, published, failed, outcomes: (await waited) ?? [] };
+      checkResult(result, flags.wait);
       return result;
     } finally {
       broker.session?.leave();
@@ -100,30 +101,46 @@ export default class MessagePublish extends KlioCommand {
       this.tell(`! ${job} does not run here; start it with: klio job run --direct-runner`);
     return OutcomeWatch.start(session, job);
   }
+}
 
-  async #wait(watch: OutcomeWatch, published: readonly Published[], seconds: number, directory: string) {
-    const storage = relative(process.cwd(), `${directory}/.klio/storage`);
-    const outcomes = await watch.until(published, AbortSignal.timeout(seconds * 1_000), (outcome) => {
-      this.log(outcomeLine(outcome as unknown as Parameters<typeof outcomeLine>[0], { storage }));
-    });
-    const open = published.filter((p) => !outcomes.some((o) => o.message_id === p.message_id));
-    if (open.length > 0) {
-      throw new KlioError(
-        "WAIT_TIMEOUT",
-        `after ${seconds} s the job is not done with: ${open.map((p) => p.entity_id).join(", ")}`,
-        {
-          data: { outcomes, open },
-        },
-      );
-    }
-    const dead = outcomes.filter((o) => o.outcome === "dead-letter");
-    if (dead.length > 0) {
-      throw new KlioError("WAIT_DEAD_LETTER", `${dead.length} of ${published.length} became a dead letter`, {
-        data: { outcomes },
-      });
-    }
-    return outcomes;
+interface Result {
+  readonly published: readonly Published[];
+  readonly failed: readonly Failed[];
+  readonly outcomes: readonly Outcome[];
+}
+
+/** Throws a KlioError unless everything was published and, when waited for, came to a good end. */
+function checkResult(result: Result, waited: boolean): void {
+  const { published, failed, outcomes } = result;
+  if (failed.length > 0) {
+    throw new KlioError(
+      "PUBLISH_FAILED",
+      `${failed.length} of ${published.length + failed.length} could not be published`,
+      {
+        details: failed.map((f) => `${JSON.stringify(f.entity_id)}: ${f.error}`),
+        data: { ...result },
+      },
+    );
   }
+  if (!waited) return;
+  const open = published.filter((p) => !outcomes.some((o) => o.message_id === p.message_id));
+  if (open.length > 0) {
+    const names = open.map((p) => p.entity_id).join(", ");
+    throw new KlioError("WAIT_TIMEOUT", `the job was not done in time with: ${names}`, {
+      hint: "Give it longer with --timeout SECONDS; klio job run shows what it is doing.",
+      data: { ...result },
+    });
+  }
+  const dead = outcomes.filter((o) => o.outcome === "dead-letter");
+  if (dead.length > 0) {
+    throw new KlioError("WAIT_DEAD_LETTER", `${dead.length} of ${published.length} became a dead letter`, {
+      data: { ...result },
+    });
+  }
+}
+
+function shownStorage(directory: string): string {
+  return relative(process.cwd(), `${directory}/.klio/storage`);
 }
 
 function missingTopic(topic: string, broker: BrokerChoice): KlioError {

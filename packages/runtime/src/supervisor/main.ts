@@ -123,6 +123,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
+// Whoever read the events may be gone before the job is: it still stops in order.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 process.env["METADATA_SERVER_DETECTION"] ??= process.env["PUBSUB_EMULATOR_HOST"] === undefined ? "" : "none";
 main().then(
   (code) => process.exit(code),
