@@ -90,4 +90,5 @@ await buildRuntime();
 await buildCommandLine();
 buildTemplates();
 await buildManifest();
+rmSync(join(dist, "cache"), { recursive: true, force: true });
 process.stderr.write(`built klio in ${((Date.now() - started) / 1000).toFixed(1)} s\n`);

@@ -16,6 +16,7 @@ import type { FrameChannel } from "../protocol/frames.js";
 export class Outbox {
   #results: Result[] = [];
   #metrics: MessageInitShape<typeof MetricSchema>[] = [];
+  readonly #entered = new Map<bigint, string>();
   #scheduled = false;
 
   constructor(readonly channel: FrameChannel<typeof WorkerFrameSchema, typeof SupervisorFrameSchema>) {}
@@ -37,6 +38,7 @@ export class Outbox {
   }
 
   result(result: Result): void {
+    this.#entered.delete(result.id);
     this.#results.push(result);
     this.#flushSoon();
   }
@@ -52,7 +54,8 @@ export class Outbox {
         this.#flushSoon();
       },
       enter: (node) => {
-        this.#send({ case: "enter", value: { id, node } });
+        this.#entered.set(id, node);
+        this.#flushSoon();
       },
     };
   }
@@ -62,6 +65,9 @@ export class Outbox {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
+      // Only those that are still there: what is over by now needs no word of where it was.
+      for (const [id, node] of this.#entered) this.#send({ case: "enter", value: { id, node } });
+      this.#entered.clear();
       if (this.#metrics.length > 0) this.#send({ case: "metrics", value: { metrics: this.#metrics.splice(0) } });
       if (this.#results.length > 0) this.#send({ case: "results", value: { results: this.#results.splice(0) } });
     });
