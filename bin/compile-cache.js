@@ -17,11 +17,7 @@ module.exports = function useCompileCache(folder) {
     if (!filename.startsWith(folder + sep)) return compile.call(this, content, filename);
     const file = join(cache, `${relative(folder, filename).replaceAll(sep, "-")}.bin`);
     const cachedData = read(file);
-    const script = new vm.Script(Module.wrap(content), {
-      filename,
-      cachedData,
-      importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-    });
+    const script = new vm.Script(Module.wrap(content), { filename, cachedData });
     const require = Module.createRequire(filename);
     script.runInThisContext().call(this.exports, this.exports, require, this, filename, dirname(filename));
     if (cachedData === undefined || script.cachedDataRejected) process.once("exit", () => write(file, script));

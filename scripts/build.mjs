@@ -19,6 +19,8 @@ const common = {
   keepNames: true,
   legalComments: "none",
   logLevel: "warning",
+  // Code that V8 takes from a cache cannot import() on Node 20 (bin/compile-cache.js).
+  supported: { "dynamic-import": false },
   // Native code stays a dependency.
   external: ["esbuild", "@node-rs/crc32"],
   define: { "import.meta.url": "__importMetaUrl", "import.meta.dirname": "__dirname" },
