@@ -180,6 +180,51 @@ describe("a message that cannot be processed", () => {
   });
 });
 
+describe("a worker", () => {
+  it("that leaves a process behind which holds its pipes is replaced all the same", async () => {
+    await start({
+      jobConfig:
+        "  workers: {count: 1, concurrency: 1}\n  delivery: {attempts: 1, ack_deadline: 10s, dead_letter: DEAD}",
+    });
+    await rig.publish(["escape-1", "ok-1"]);
+    await rig.untilDone(2, 7_000);
+    expect(rig.outcomes("dead-letter")).toMatchObject([{ element: "escape-1", code: "WORKER_DIED" }]);
+    expect(await rig.stop()).toBe(0);
+  });
+
+  it("takes and gives large messages, many at a time", async () => {
+    await start({
+      jobConfig:
+        "  workers: {count: 1, concurrency: 8}\n  delivery: {attempts: 1, ack_deadline: 60s, dead_letter: DEAD}",
+      environment: { LARGE_BYTES: "7000000" },
+    });
+    const payload = Buffer.alloc(7_000_000, "p");
+    await rig.publish(
+      Array.from({ length: 8 }, (_, i) => `large-${i}`),
+      { payload },
+    );
+    await rig.untilDone(8, 50_000);
+    expect(rig.outcomes("processed")).toHaveLength(8);
+    expect(rig.count("publish", "fault-out")).toBe(8);
+  });
+});
+
+describe("storage that does not answer", () => {
+  it("costs no message its attempts", async () => {
+    await start({
+      jobConfig: "  delivery: {attempts: 1, retry_delay: 50ms, ack_deadline: 10s, dead_letter: DEAD}",
+    });
+    const { port, root: folder } = rig.storage;
+    await rig.storage.close();
+    await rig.publish(["ok-1", "ok-2"]);
+    await sleep(4_000);
+    const { startStorage } = await import("@klio/emulators");
+    rig.storage = await startStorage({ root: folder, port });
+    await rig.untilDone(2, 50_000);
+    expect(rig.outcomes("processed")).toHaveLength(2);
+  });
+});
+
 describe("names", () => {
   it("hostile ones are processed like any other, or dead-lettered where the output's name would be illegal", async () => {
     await start({ outputSuffix: "" });

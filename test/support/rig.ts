@@ -50,7 +50,7 @@ export class Rig {
   private constructor(
     readonly folder: string,
     public pubsub: PubSubEmulator,
-    readonly storage: StorageEmulator,
+    public storage: StorageEmulator,
     /** Name of each output object, once for each time it was written. */
     readonly writes: string[],
     readonly client: PubSub,
@@ -104,7 +104,9 @@ export class Rig {
     this.process = child;
     createInterface({ input: child.stdout }).on("line", (line) => this.events.push(JSON.parse(line) as Event));
     createInterface({ input: child.stderr }).on("line", (line) => this.noise.push(line));
-    await this.until(() => this.events.some((e) => e.event === "ready" || e.event === "fatal"), "the job is ready");
+    const before = this.events.length;
+    const told = () => this.events.slice(before).some((e) => e.event === "ready" || e.event === "fatal");
+    await this.until(told, "the job is ready");
   }
 
   temporary(): string {
@@ -113,12 +115,15 @@ export class Rig {
     return path;
   }
 
-  async publish(elements: readonly string[], more: { force?: boolean; orderingKey?: string } = {}): Promise<string[]> {
+  async publish(
+    elements: readonly string[],
+    more: { force?: boolean; orderingKey?: string; payload?: Uint8Array } = {},
+  ): Promise<string[]> {
     const topic = this.client.topic("fault-in", { messageOrdering: more.orderingKey !== undefined });
     return Promise.all(
       elements.map((element) =>
         topic.publishMessage({
-          data: encodeMessage(requestMessage({ element, force: more.force ?? false })),
+          data: requestBytes(element, more),
           ...(more.orderingKey === undefined ? {} : { orderingKey: more.orderingKey }),
         }),
       ),
@@ -227,4 +232,10 @@ ${options.jobConfig ?? "  delivery: {attempts: 3, retry_delay: 50ms, ack_deadlin
   await symlink(join(root, "node_modules"), join(directory, "node_modules"));
   const job = { directory, configFile: join(directory, "klio-job.yaml"), config, warnings: [] };
   return (await buildJob(job, join(root, "dist/runtime"))).directory;
+}
+
+function requestBytes(element: string, more: { force?: boolean; payload?: Uint8Array }): Uint8Array {
+  const message = requestMessage({ element, force: more.force ?? false });
+  if (message.data !== undefined && more.payload !== undefined) message.data.payload = more.payload;
+  return encodeMessage(message);
 }

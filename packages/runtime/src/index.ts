@@ -8,7 +8,7 @@ export {
 } from "./api/define-transform.js";
 export { InputNotFoundError, PermanentError } from "./api/errors.js";
 export type { Item } from "./api/item.js";
-export { json, type Json, type JsonValue, type Leaving } from "./api/leaving.js";
+export { json, type Json, type Jsonable, type Leaving } from "./api/leaving.js";
 export { skip, type Skip, tag, type Tagged } from "./api/outcome.js";
 export { merge, type Pipeline } from "./api/pipeline.js";
 export type { StandardSchema } from "./api/standard-schema.js";

@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { defineJob, defineTransform, type Item, json, merge, PermanentError, skip, tag } from "@klio/runtime";
+import {
+  type Context,
+  defineJob,
+  defineTransform,
+  type Item,
+  json,
+  merge,
+  PermanentError,
+  skip,
+  tag,
+  type Tagged,
+} from "@klio/runtime";
 import { testJob } from "@klio/runtime/testing";
 
 const upload = defineTransform("upload", {
@@ -132,6 +143,44 @@ describe("failures", () => {
   });
 });
 
+describe("an upload", () => {
+  const run = (process: (item: Item, ctx: Context) => ReturnType<typeof skip> | Item<string> | Promise<Item<string>>) =>
+    testJob(defineJob({ build: (input) => input.apply(defineTransform("up", { process })) })).send("x");
+
+  it("is waited for even if user code does not", async () => {
+    const forgetful = await run((item, ctx) => {
+      void ctx.upload(item, "late");
+      return item.with("done");
+    });
+    expect(forgetful.objects).toMatchObject([{ name: "x", write: "uploaded" }]);
+    const broken = await run((item, ctx) => {
+      void ctx.upload(item, failing());
+      return item.with("done");
+    });
+    expect(broken).toMatchObject({ outcome: "failed", reason: "the source broke" });
+  });
+
+  it("of a second result to the same object is refused rather than lost", async () => {
+    const result = await run(async (item, ctx) => {
+      await ctx.upload(item, "one");
+      await ctx.upload(item, "two");
+      return item.with("done");
+    });
+    expect(result.error).toMatchObject({ code: "DUPLICATE_OUTPUT", permanent: true });
+  });
+});
+
+describe("an output that nothing takes", () => {
+  it("fails the message rather than vanish", async () => {
+    const stray = defineTransform("stray", {
+      process: (item): Item<string> | Tagged<"error", string> => tag("error", item.element),
+    });
+    const result = await testJob(defineJob({ build: (input) => input.apply(stray) })).send("x");
+    expect(result.error).toMatchObject({ code: "UNTAKEN_OUTPUT", permanent: true });
+    expect(result.reason).toContain('tagged "error"');
+  });
+});
+
 describe("a job that is laid out wrongly", () => {
   it("says which node is there twice, what build forgot, which of its own keys are wrong", async () => {
     const twice = defineJob({ build: (input) => input.apply(upload as never).apply(upload as never) });
@@ -150,3 +199,8 @@ describe("a job that is laid out wrongly", () => {
     expect(() => defineTransform("a/b", { process: (i) => i.with("") })).toThrow("a node's name");
   });
 });
+
+async function* failing(): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(Buffer.from("x"));
+  throw new Error("the source broke");
+}

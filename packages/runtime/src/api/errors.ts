@@ -3,6 +3,11 @@
  * `code` is a short stable word for whoever sorts dead letters.
  */
 export class PermanentError extends Error {
+  /** User code and worker each have a copy of this class: instances of either are instances of both. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return this === PermanentError ? isPermanent(value) : Function.prototype[Symbol.hasInstance].call(this, value);
+  }
+
   override readonly name: string = "PermanentError";
   readonly permanent = true;
   readonly code: string;
@@ -15,6 +20,10 @@ export class PermanentError extends Error {
 
 /** The object an item names does not exist in the data input. */
 export class InputNotFoundError extends PermanentError {
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isPermanent(value) && value.name === "InputNotFoundError";
+  }
+
   override readonly name = "InputNotFoundError";
 
   constructor(readonly uri: string) {

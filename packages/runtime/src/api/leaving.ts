@@ -1,15 +1,20 @@
-/** A value that JSON carries. */
-export type JsonValue =
-  string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue | undefined };
-
 /** A payload declared to leave the job as JSON. */
 export interface Json<Value> {
   readonly kind: "klio.json";
   readonly value: Value;
 }
 
+/** `Value` itself where JSON carries it, with `never` in the place of what it does not carry (functions, bigint, symbols). */
+export type Jsonable<Value> = Value extends string | number | boolean | null | undefined
+  ? Value
+  : Value extends (...args: never) => unknown
+    ? never
+    : Value extends object
+      ? { readonly [Key in keyof Value]: Jsonable<Value[Key]> }
+      : never;
+
 /** Declares a payload that leaves the job as JSON text: `item.with(json({ loudness }))`. */
-export function json<Value extends JsonValue>(value: Value): Json<Value> {
+export function json<const Value>(value: Value & Jsonable<Value>): Json<Value> {
   return { kind: "klio.json", value };
 }
 

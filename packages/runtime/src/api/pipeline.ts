@@ -38,18 +38,20 @@ export interface Pipeline<Outputs> {
   ): { readonly [I in keyof Tags]: Pipeline<{ readonly main: Outputs[Tags[I]] }> };
 }
 
-/** Items of several pipelines together. */
-export function merge<Payload>(
-  ...pipelines: readonly Pipeline<{ readonly main: Payload }>[]
-): Pipeline<{ readonly main: Payload }> {
+/** Items of several pipelines together; their payloads may differ. */
+export function merge<const Pipelines extends readonly Pipeline<{ readonly main: unknown }>[]>(
+  ...pipelines: Pipelines
+): Pipeline<{ readonly main: MainOf<OutputsOf<Pipelines[number]>> }> {
   const nodes = pipelines.map((p) => internals(p));
   const first = nodes[0];
   if (first === undefined) throw new TypeError("merge needs at least one pipeline");
-  return new Ports<{ readonly main: Payload }>(
+  return new Ports<{ readonly main: MainOf<OutputsOf<Pipelines[number]>> }>(
     first.builder,
     nodes.flatMap((n) => n.ports),
   );
 }
+
+type OutputsOf<P> = P extends Pipeline<infer Outputs> ? Outputs : never;
 
 /** The ends of a pipeline that `build` returned. Throws a TypeError when it returned something else. */
 export function portsOf(pipeline: unknown): readonly Port[] {

@@ -70,27 +70,36 @@ export async function runAttempt(engine: Engine, input: AttemptInput, sink: Sink
     const [output] = data.outputs;
     const request: Request = {
       id: input.klioId,
-      force: (input.message.metadata?.force ?? false) || (output?.force ?? false),
+      // Without its existence check an output is recomputed, as if every message were forced.
+      force:
+        (input.message.metadata?.force ?? false) ||
+        output?.force === true ||
+        output?.skip_klio_existence_check === true,
     };
     objects = new ItemObjects(engine, request, input.signal);
-    if (output !== undefined && !output.skip_klio_existence_check) {
+    if (output !== undefined) {
       const path = objectPath(output.location, element, output.file_suffix);
       const finding = judge(await engine.store.stat(path), request);
-      if (finding.kind === "keep")
+      if (finding.kind === "keep") {
         return passThrough(input.message, element, `the output exists: gs://${path.bucket}/${path.name}`);
+      }
       objects.remember(path, finding);
     }
     await checkInput(engine, element);
     const { outputs, skips } = await runGraph(engine, input, element, objects, sink);
+    await objects.settle();
     if (objects.overtaken !== undefined) throw objects.overtaken;
     const leaving = outputs.map((o) => ({ ...o, payload: leavingBytes(o.payload) }));
     const sent = events.outputs.length === 0 ? [] : leaving;
     const kind = leaving.length === 0 && skips.length > 0 ? "skipped" : "processed";
     return { kind, reason: skips.join("; "), outputs: sent, objects: objects.uploaded };
   } catch (error) {
-    return { kind: "failed", failure: describeFailure(error, input.signal) };
+    return { kind: "failed", failure: describeFailure(objects?.overtaken ?? error, input.signal) };
   } finally {
-    await objects?.cleanUp();
+    await objects?.cleanUp().catch((error: unknown) => {
+      const message = `temporary files could not be removed: ${String(error)}`;
+      sink.log({ severity: "WARNING", message, fields: {}, node: "" });
+    });
   }
 }
 

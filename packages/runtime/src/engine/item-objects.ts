@@ -6,16 +6,28 @@ import { pipeline } from "node:stream/promises";
 import type { DataInput } from "@klio/config/effective";
 import type { UploadOptions, UploadSource } from "../api/context.js";
 import type { Item } from "../api/item.js";
+import { PermanentError } from "../api/errors.js";
 import type { UploadedObject } from "../api/uploaded-object.js";
 import { objectPath } from "../objects/location.js";
 import { type ObjectPath, uriOf } from "../objects/store.js";
 import { type Finding, judge, OvertakenError, type Request, uploadOnce } from "../objects/upload-rule.js";
 import type { Engine } from "./attempt.js";
 
+/** One call of a transform's `process`; `attempt` counts its own tries. */
+export interface UserCall {
+  readonly id: number;
+  readonly attempt: number;
+}
+
 /** One attempt's objects: what it reads, what it writes, and the temporary files in between. */
 export class ItemObjects {
   readonly uploaded: UploadedObject[] = [];
+  /** Set once an upload was overtaken: the attempt is void then, even if user code swallowed the error. */
+  overtaken: OvertakenError | undefined;
   readonly #findings = new Map<string, Finding>();
+  readonly #claims = new Map<string, UserCall>();
+  readonly #pending: Promise<UploadedObject>[] = [];
+  readonly #streams: Readable[] = [];
   #folder: Promise<string> | undefined;
   #files = 0;
 
@@ -35,7 +47,9 @@ export class ItemObjects {
   }
 
   async open(item: Item<unknown>): Promise<Readable> {
-    return this.engine.store.open(this.#inputPath(item), this.signal);
+    const stream = await this.engine.store.open(this.#inputPath(item), this.signal);
+    this.#streams.push(stream);
+    return stream;
   }
 
   async file(item: Item<unknown>): Promise<string> {
@@ -49,41 +63,64 @@ export class ItemObjects {
     return target;
   }
 
-  async upload(item: Item<unknown>, data: UploadSource, options: UploadOptions): Promise<UploadedObject> {
+  /** `call` is the call of user code that uploads: two of them must not write the same object. */
+  upload(item: Item<unknown>, data: UploadSource, options: UploadOptions, call: UserCall): Promise<UploadedObject> {
+    const upload = this.#upload(item, data, options, call);
+    // Awaited by settle() even if user code forgets to.
+    this.#pending.push(upload);
+    upload.catch(() => undefined);
+    return upload;
+  }
+
+  async #upload(
+    item: Item<unknown>,
+    data: UploadSource,
+    options: UploadOptions,
+    call: UserCall,
+  ): Promise<UploadedObject> {
     const [output] = this.engine.config.job_config.data.outputs;
     if (output === undefined) {
       throw new Error("the job has no data output: add one to job_config.data.outputs in klio-job.yaml");
     }
     this.signal.throwIfAborted();
     const path = objectPath(output.location, item.element, options.suffix ?? output.file_suffix);
+    this.#claim(path, call);
     const finding = this.#findings.get(uriOf(path)) ?? judge(await this.engine.store.stat(path), this.request);
     this.remember(path, finding);
     const contentType = options.contentType ?? "application/octet-stream";
-    const result = await this.#uploadOnce(
-      this.engine.store,
-      path,
-      data,
-      { finding, request: this.request, contentType },
-      this.signal,
-    );
-    this.uploaded.push(result);
-    return result;
-  }
-
-  /** Set once an upload was overtaken: the attempt is void then, even if user code swallowed the error. */
-  overtaken: OvertakenError | undefined;
-
-  async #uploadOnce(...args: Parameters<typeof uploadOnce>): Promise<UploadedObject> {
+    const how = { finding, request: this.request, contentType };
     try {
-      return await uploadOnce(...args);
+      const result = await uploadOnce(this.engine.store, path, data, how, this.signal);
+      this.uploaded.push(result);
+      return result;
     } catch (error) {
       if (error instanceof OvertakenError) this.overtaken = error;
       throw error;
     }
   }
 
+  /** One object, one writer: a second one would be taken for a repetition of the first, and lost. */
+  #claim(path: ObjectPath, call: UserCall): void {
+    const uri = uriOf(path);
+    const other = this.#claims.get(uri);
+    if (other !== undefined && (other.id !== call.id || other.attempt === call.attempt)) {
+      throw new PermanentError(`${uri} is written twice for one message: give each upload a suffix of its own`, {
+        code: "DUPLICATE_OUTPUT",
+      });
+    }
+    this.#claims.set(uri, { ...call });
+  }
+
+  /** Waits for uploads that user code did not wait for. Throws the first that failed. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#pending);
+  }
+
   async cleanUp(): Promise<void> {
-    if (this.#folder !== undefined) await rm(await this.#folder, { recursive: true, force: true });
+    await Promise.allSettled(this.#pending);
+    for (const stream of this.#streams) stream.destroy();
+    const folder = await this.#folder?.catch(() => undefined);
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   }
 
   #inputPath(item: Item<unknown>): ObjectPath {

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Context, Logger, Metrics } from "../api/context.js";
 import { isItem, type Item, makeItem } from "../api/item.js";
-import { isPermanent } from "../api/errors.js";
+import { isPermanent, PermanentError } from "../api/errors.js";
 import { mainTag, type Skip, type Tagged } from "../api/outcome.js";
 import type { GraphNode } from "../api/pipeline.js";
 import { OvertakenError } from "../objects/upload-rule.js";
 import type { AttemptInput, Engine } from "./attempt.js";
 import { inputNode, portKey } from "./graph.js";
-import type { ItemObjects } from "./item-objects.js";
+import type { ItemObjects, UserCall } from "./item-objects.js";
 import { NodeError } from "./node-error.js";
 import type { LogEntry, Sink } from "./sink.js";
 
@@ -28,6 +28,7 @@ export async function runGraph(engine: Engine, input: AttemptInput, element: str
   const outputs: GraphOutput[] = [];
   const skips: string[] = [];
   const counts = new Map<string, number>();
+  let calls = 0;
 
   async function arrive(node: string, tag: string, item: Item<unknown>): Promise<void> {
     const key = portKey(node, tag);
@@ -36,14 +37,18 @@ export async function runGraph(engine: Engine, input: AttemptInput, element: str
       counts.set(key, index + 1);
       outputs.push({ node, tag, index, element: item.element, payload: item.payload });
     }
-    for (const next of engine.graph.consumers.get(key) ?? []) await enter(next, item);
+    const consumers = engine.graph.consumers.get(key) ?? [];
+    if (consumers.length === 0 && !engine.graph.outputs.has(key)) throw new NodeError(node, untaken(node, tag));
+    for (const next of consumers) await enter(next, item);
   }
 
   async function enter(node: GraphNode, item: Item<unknown>): Promise<void> {
     input.signal.throwIfAborted();
     sink.enter(node.path);
-    const context = makeContext(engine, input, node, item, objects, sink);
-    for await (const outcome of call(node, item, context, input.signal)) {
+    calls += 1;
+    const userCall = { id: calls, attempt: 1 };
+    const context = makeContext(engine, input, node, item, objects, sink, userCall);
+    for await (const outcome of call(node, item, context, input.signal, userCall)) {
       if (isSkip(outcome)) {
         skips.push(outcome.reason);
         sink.log({ severity: "INFO", message: `skipped: ${outcome.reason}`, fields: {}, node: node.path });
@@ -67,11 +72,14 @@ async function* call(
   item: Item<unknown>,
   context: Context<never>,
   signal: AbortSignal,
+  userCall: { attempt: number },
 ): AsyncGenerator {
   const delayMs = node.transform.retry?.delayMs ?? 0;
   let tries = node.transform.retry?.tries ?? 1;
   for (let attempt = 1; ; attempt += 1) {
+    userCall.attempt = attempt;
     try {
+      signal.throwIfAborted();
       const result: unknown = await node.transform.process(item as Item<never>, context);
       if (!isAsyncIterable(result)) {
         yield result;
@@ -85,7 +93,7 @@ async function* call(
       if (attempt >= tries || final) throw new NodeError(node.path, error);
       const message = error instanceof Error ? error.message : String(error);
       context.logger.warn(`try ${attempt} of ${tries} failed, again in ${delayMs} ms: ${message}`);
-      await sleep(delayMs);
+      await sleep(delayMs, undefined, { signal }).catch(() => undefined);
     }
   }
 }
@@ -97,6 +105,7 @@ function makeContext(
   item: Item<unknown>,
   objects: ItemObjects,
   sink: Sink,
+  userCall: UserCall,
 ): Context<never> {
   return {
     state: engine.states.get(node.path) as never,
@@ -112,7 +121,7 @@ function makeContext(
     read: (of) => objects.read(of),
     open: (of) => objects.open(of),
     file: (of) => objects.file(of),
-    upload: (of, data, options = {}) => objects.upload(of, data, options),
+    upload: (of, data, options = {}) => objects.upload(of, data, options, userCall),
   };
 }
 
@@ -162,6 +171,16 @@ function hasKind(value: unknown, kind: string): boolean {
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
   return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
+}
+
+function untaken(node: string, tag: string): PermanentError {
+  const what = tag === mainTag ? "an untagged item" : `an item tagged "${tag}"`;
+  return new PermanentError(
+    `${node} put out ${what}, which nothing takes: take it with branch(…), or return it from build`,
+    {
+      code: "UNTAKEN_OUTPUT",
+    },
+  );
 }
 
 function notAnOutcome(value: unknown): string {

@@ -51,9 +51,10 @@ export class GcsStore implements ObjectStore {
     }
   }
 
-  async read(path: ObjectPath): Promise<Uint8Array> {
+  async read(path: ObjectPath, signal: AbortSignal): Promise<Uint8Array> {
     try {
-      return (await this.#file(path).download())[0];
+      const [bytes] = await abortable(this.#file(path).download(), signal);
+      return bytes;
     } catch (error) {
       throw statusOf(error) === 404 ? new InputNotFoundError(uriOf(path)) : error;
     }
@@ -62,6 +63,8 @@ export class GcsStore implements ObjectStore {
   async open(path: ObjectPath, signal: AbortSignal): Promise<Readable> {
     if ((await this.stat(path)) === undefined) throw new InputNotFoundError(uriOf(path));
     const stream = this.#file(path).createReadStream();
+    stream.on("error", () => undefined); // whoever reads it is told; nobody reading is no reason to end the worker
+    signal.throwIfAborted();
     const stop = () => stream.destroy(signal.reason as Error);
     signal.addEventListener("abort", stop, { once: true });
     stream.once("close", () => {
@@ -80,7 +83,7 @@ export class GcsStore implements ObjectStore {
       if (typeof data === "string" || data instanceof Uint8Array) {
         const bytes =
           typeof data === "string" ? Buffer.from(data) : Buffer.from(data.buffer, data.byteOffset, data.length);
-        await file.save(bytes, { ...settings, resumable: bytes.length > oneRequestBytes });
+        await abortable(file.save(bytes, { ...settings, resumable: bytes.length > oneRequestBytes }), signal);
       } else {
         await pipeline(Readable.from(data), file.createWriteStream({ ...settings, resumable: true }), { signal });
       }
@@ -92,6 +95,23 @@ export class GcsStore implements ObjectStore {
 
   #file(path: ObjectPath): File {
     return this.#storage.bucket(path.bucket).file(path.name);
+  }
+}
+
+/** Gives up waiting when the signal aborts; what the client has begun goes on by itself. */
+async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let stop: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => {
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
   }
 }
 

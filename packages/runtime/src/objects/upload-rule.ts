@@ -48,6 +48,7 @@ export async function uploadOnce(
 ): Promise<UploadedObject> {
   const { finding, request } = options;
   const uri = uriOf(path);
+  if (finding.kind !== "write") await discard(data);
   if (finding.kind === "own") return { uri, write: "adopted", size: 0, generation: finding.state.generation };
   if (finding.kind === "keep") return { uri, write: "kept", size: 0, generation: finding.state.generation };
   const by = [request.id, ...(finding.state?.by ?? [])].slice(0, rememberedRequests);
@@ -62,4 +63,10 @@ export async function uploadOnce(
     if (now?.by.includes(request.id) === true) return { uri, write: "adopted", size: 0, generation: now.generation };
     throw new OvertakenError(path);
   }
+}
+
+/** Reads a stream that is not needed to its end: whoever fills it would wait for ever otherwise. */
+async function discard(data: UploadSource): Promise<void> {
+  if (typeof data === "string" || data instanceof Uint8Array) return;
+  for await (const _ of data);
 }

@@ -3,7 +3,9 @@ import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Readable, Writable } from "node:stream";
 
 /** No frame is longer, in bytes, its length not counted. */
-export const maxFrameBytes = 16 * 1024 * 1024;
+export const maxFrameBytes = 64 * 1024 * 1024;
+/** Several messages share a frame up to about this many bytes. */
+export const sharedFrameBytes = 4 * 1024 * 1024;
 export const protocolVersion = 1;
 
 /** The peer broke the protocol; the process at the other end cannot be trusted any further. */
@@ -51,6 +53,22 @@ export function encodeFrame<Desc extends DescMessage>(schema: Desc, message: Mes
   frame.writeUInt32BE(body.length, 0);
   frame.set(body, 4);
   return frame;
+}
+
+/** Cuts a list into pieces of at most about `sharedFrameBytes` together; one that is larger travels by itself. */
+export function piecesOf<T>(all: readonly T[], bytesOf: (item: T) => number): T[][] {
+  const pieces: T[][] = [];
+  let bytes = Infinity;
+  for (const item of all) {
+    const size = bytesOf(item);
+    if (bytes + size > sharedFrameBytes) {
+      pieces.push([]);
+      bytes = 0;
+    }
+    pieces.at(-1)?.push(item);
+    bytes += size;
+  }
+  return pieces;
 }
 
 /** Both directions of a connection between supervisor and worker. */

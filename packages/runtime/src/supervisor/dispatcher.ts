@@ -1,4 +1,5 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Failure, Log, Metric, Result } from "../../gen/worker_pb.js";
 import type { Work } from "./work.js";
@@ -43,6 +44,9 @@ export class Dispatcher {
   readonly #timers = new Map<bigint, NodeJS.Timeout>();
   #nextNumber = 1;
   #failedStarts = 0;
+  /** Workers in a row that died before they had answered for any message. */
+  #uselessWorkers = 0;
+  #everReady = false;
   #stopping = false;
   #scheduled = false;
 
@@ -67,11 +71,18 @@ export class Dispatcher {
     this.#dispatchSoon();
   }
 
-  /** Aborts the signal of a message's attempt. */
-  cancel(work: Work, reason: string): void {
+  /** Aborts the signal of a message's attempt, or takes it out of the queue. Whether a worker has it. */
+  cancel(work: Work, reason: string): boolean {
     const at = this.#queue.indexOf(work);
     if (at >= 0) this.#queue.splice(at, 1);
-    for (const worker of this.#workers) if (worker.inHand.has(work.id)) worker.cancel(work, reason);
+    const holders = [...this.#workers].filter((w) => w.inHand.has(work.id));
+    for (const worker of holders) worker.cancel(work, reason);
+    return holders.length > 0;
+  }
+
+  /** Aborts every attempt. */
+  cancelAll(reason: string): void {
+    for (const worker of this.#workers) for (const work of worker.inHand.values()) worker.cancel(work, reason);
   }
 
   /** Tells workers that the job stops, and returns what no worker has begun. */
@@ -81,49 +92,68 @@ export class Dispatcher {
     return this.#queue.splice(0);
   }
 
-  /** Lets idle workers tear down and exit; whoever is left after `waitMs` is ended. Returns what they had in hand. */
-  async stop(waitMs: number): Promise<Work[]> {
+  /** Lets idle workers tear down and exit; the others, and whoever is left after `waitMs`, are ended. */
+  async stop(waitMs: number): Promise<void> {
     this.#stopping = true;
     for (const timer of this.#timers.values()) clearTimeout(timer);
-    const left = [...this.#workers].flatMap((w) => [...w.inHand.values()]);
     for (const worker of this.#workers) {
       if (worker.inHand.size > 0 || !worker.ready) worker.kill();
       else worker.drain(true);
       worker.inHand.clear();
     }
     const end = Date.now() + waitMs;
-    while (this.#workers.size > 0) {
+    while (this.#workers.size > 0 && Date.now() < 2 * waitMs + end) {
       if (Date.now() > end) for (const worker of this.#workers) worker.kill();
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    return left;
   }
 
   #spawn(): void {
     const number = this.#nextNumber;
     this.#nextNumber += 1;
     const folder = join(this.options.temporaryRoot, `worker-${number}`);
-    mkdirSync(folder, { recursive: true });
     const { entry, jobDir, configJson, concurrency, timeoutMs } = this.options;
     const environment = { ...process.env, TMPDIR: folder };
-    const worker = new WorkerProcess(
-      { number, entry, jobDir, configJson, concurrency, timeoutMs, environment },
-      this.#events,
-    );
-    this.#workers.add(worker);
+    try {
+      mkdirSync(folder, { recursive: true });
+      const options = { number, entry, jobDir, configJson, concurrency, timeoutMs, environment };
+      this.#workers.add(new WorkerProcess(options, this.#events));
+    } catch (error) {
+      // No memory, no descriptor, no space: perhaps later.
+      this.#respawn(`it could not be started: ${String(error)}`, true);
+    }
+  }
+
+  /** Starts a worker in the place of one that died; at longer and longer intervals while they die at once. */
+  #respawn(how: string, early: boolean): void {
+    if (early) this.#failedStarts += 1;
+    if (early && this.#failedStarts >= maxFailedStarts) {
+      const message = `${maxFailedStarts} workers in a row died before they were ready, the last by ${how}`;
+      this.options.onFatal({ code: "WORKER_START", message, stack: "" });
+      return;
+    }
+    const failures = Math.max(this.#failedStarts, this.#uselessWorkers);
+    const delay = failures === 0 ? 0 : Math.min(100 * 2 ** failures, longestRestartMs);
+    setTimeout(() => {
+      if (!this.#stopping) this.#spawn();
+    }, delay);
   }
 
   readonly #events = {
     ready: () => {
       this.#failedStarts = 0;
+      this.#everReady = true;
       this.options.onReady();
       this.#dispatch();
     },
-    fatal: (failure: Failure) => {
-      this.options.onFatal(failure);
+    fatal: (worker: WorkerProcess, failure: Failure) => {
+      // A setup that worked before fails for a passing reason: the worker is started again like one that died.
+      if (this.#everReady && failure.code === "SETUP") worker.kill();
+      else this.options.onFatal(failure);
     },
     result: (_worker: WorkerProcess, work: Work, result: Result) => {
       this.#clearTimer(work);
+      this.#uselessWorkers = 0;
       this.options.onResult(work, result);
       this.#dispatchSoon();
     },
@@ -143,30 +173,22 @@ export class Dispatcher {
 
   #died(worker: WorkerProcess, how: string): void {
     if (!this.#workers.delete(worker)) return;
-    rmSync(join(this.options.temporaryRoot, `worker-${worker.options.number}`), { recursive: true, force: true });
     const works = [...worker.inHand.values()];
     for (const work of works) this.#clearTimer(work);
     for (const work of works) this.#blame(work, worker, works.length, how);
+    const folder = join(this.options.temporaryRoot, `worker-${worker.options.number}`);
+    void rm(folder, { recursive: true, force: true }).catch(() => undefined); // the rest goes with the job's folder
     if (this.#stopping) return;
-    if (!worker.ready) this.#failedStarts += 1;
-    if (this.#failedStarts >= maxFailedStarts) {
-      const message = `${maxFailedStarts} workers in a row died before they were ready, the last by ${how}`;
-      this.options.onFatal({ code: "WORKER_START", message, stack: "" });
-      return;
-    }
-    setTimeout(
-      () => {
-        this.#spawn();
-      },
-      this.#failedStarts === 0 ? 0 : Math.min(100 * 2 ** this.#failedStarts, longestRestartMs),
-    );
+    if (!worker.useful) this.#uselessWorkers += 1;
+    this.#respawn(how, !worker.ready);
   }
 
   #blame(work: Work, worker: WorkerProcess, together: number, how: string): void {
-    if (worker.killedFor !== undefined) {
-      const guilty = worker.killedFor === work && (together === 1 || !worker.blocked);
-      if (worker.blocked && together > 1) work.alone = true;
-      this.options.onDeath(work, { how, charged: guilty, timedOut: worker.killedFor === work });
+    const killed = worker.killedFor;
+    if (killed !== undefined) {
+      const guilty = killed.work === work && (together === 1 || !killed.blocked);
+      if (killed.blocked && together > 1) work.alone = true;
+      this.options.onDeath(work, { how, charged: guilty, timedOut: killed.work === work });
       return;
     }
     // Which of several did it cannot be known: each runs again with nothing beside it.
@@ -185,25 +207,30 @@ export class Dispatcher {
   }
 
   #dispatch(): void {
-    for (const worker of [...this.#workers].sort((a, b) => a.inHand.size - b.inHand.size)) {
+    const workers = [...this.#workers].filter((w) => w.ready).sort((a, b) => a.inHand.size - b.inHand.size);
+    // While one waits to run with nothing beside it, the idlest worker takes nothing else and so becomes empty.
+    const reserved = this.#queue.some((w) => w.alone) ? workers[0] : undefined;
+    for (const worker of workers) {
       if (this.#queue.length === 0) return;
-      const batch = this.#takeFor(worker);
+      const batch = worker === reserved ? this.#takeAlone(worker) : this.#takeFor(worker, workers);
       if (batch.length === 0) continue;
       for (const work of batch) this.#startTimer(worker, work);
       worker.assign(batch);
     }
   }
 
-  #takeFor(worker: WorkerProcess): Work[] {
+  #takeAlone(worker: WorkerProcess): Work[] {
+    if (worker.inHand.size > 0) return [];
+    const at = this.#queue.findIndex((w) => w.alone);
+    return at < 0 ? [] : this.#queue.splice(at, 1);
+  }
+
+  #takeFor(worker: WorkerProcess, workers: readonly WorkerProcess[]): Work[] {
     const busyAlone = [...worker.inHand.values()].some((w) => w.alone);
     if (worker.room === 0 || busyAlone) return [];
-    if (worker.inHand.size === 0) {
-      const at = this.#queue.findIndex((w) => w.alone);
-      if (at >= 0) return this.#queue.splice(at, 1);
-    }
     const batch: Work[] = [];
-    // Spread over the workers that are there rather than fill the first.
-    const share = Math.max(1, Math.ceil(this.#queue.length / Math.max(1, this.readyWorkers)));
+    // Spread over the workers that have room rather than fill the first.
+    const share = Math.ceil(this.#queue.length / Math.max(1, workers.filter((w) => w.room > 0).length));
     const most = Math.min(worker.room, share);
     for (let i = 0; i < this.#queue.length && batch.length < most;) {
       const work = this.#queue[i];
@@ -216,8 +243,7 @@ export class Dispatcher {
   #startTimer(worker: WorkerProcess, work: Work): void {
     if (this.options.timeoutMs === 0) return;
     const timer = setTimeout(() => {
-      worker.killedFor = work;
-      worker.kill();
+      worker.killFor(work);
     }, this.options.timeoutMs + timeoutGraceMs);
     this.#timers.set(work.id, timer);
   }

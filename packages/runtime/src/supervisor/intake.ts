@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { EffectiveConfig } from "@klio/config/effective";
 import { create } from "@bufbuild/protobuf";
 import {
@@ -47,8 +48,14 @@ export function takeIn(delivery: Delivery, id: bigint, config: EffectiveConfig, 
   return { work, decision: "process" };
 }
 
+/** A carried id as `klio-by` can hold it; one of another form is hashed, an empty one is none. */
+function checkedId(id: string | undefined): string | undefined {
+  if (id === undefined || id === "") return undefined;
+  return /^[\w.-]{1,64}$/.test(id) ? id : createHash("sha256").update(id).digest("hex").slice(0, 32);
+}
+
 function makeWork(delivery: Delivery, id: bigint, message: KlioMessage, element: string): Work {
-  const own = delivery.attributes[klioIdAttribute];
+  const own = checkedId(delivery.attributes[klioIdAttribute]);
   return {
     id,
     delivery,
@@ -63,6 +70,8 @@ function makeWork(delivery: Delivery, id: bigint, message: KlioMessage, element:
     starts: 0,
     charged: 0,
     overtaken: 0,
+    postponed: 0,
+    publishing: false,
     alone: false,
   };
 }

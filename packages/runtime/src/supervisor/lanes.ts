@@ -36,6 +36,19 @@ export class Lanes {
     this.pass(next);
   }
 
+  /** The holder's lane is given up: takes out what waits behind it, so that order survives a later delivery. */
+  abandon(work: Work): Work[] {
+    const key = work.delivery.orderingKey;
+    const lane = this.#lanes.get(key);
+    if (lane === undefined) return [];
+    if (lane.holder === work) {
+      this.#lanes.delete(key);
+      return lane.waiting;
+    }
+    const at = lane.waiting.indexOf(work);
+    return at < 0 ? [] : lane.waiting.splice(at).slice(1);
+  }
+
   /** Takes out everything that waits. */
   clear(): Work[] {
     const waiting = [...this.#lanes.values()].flatMap((l) => l.waiting);

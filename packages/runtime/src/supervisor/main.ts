@@ -99,7 +99,7 @@ async function run(jobDir: string): Promise<number> {
   supervisor.start();
   await over;
   await clients.close();
-  rmSync(temporaryRoot, { recursive: true, force: true });
+  removeQuietly(temporaryRoot);
   return exitCode;
 }
 
@@ -109,9 +109,18 @@ const temporaryPrefix = "klio-run-";
 function makeTemporaryRoot(): string {
   for (const name of readdirSync(tmpdir())) {
     const pid = new RegExp(`^${temporaryPrefix}(\\d+)-`).exec(name)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+    if (pid !== undefined && !isAlive(Number(pid))) removeQuietly(join(tmpdir(), name));
   }
   return mkdtempSync(join(tmpdir(), `${temporaryPrefix}${process.pid}-`));
+}
+
+/** What cannot be removed (it is another user's, say) is left to whoever can. */
+function removeQuietly(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    return;
+  }
 }
 
 function isAlive(pid: number): boolean {
@@ -127,7 +136,8 @@ function isAlive(pid: number): boolean {
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 process.env["METADATA_SERVER_DETECTION"] ??= process.env["PUBSUB_EMULATOR_HOST"] === undefined ? "" : "none";
 main().then(
-  (code) => process.exit(code),
+  // stdout to a pipe is written in the background; the last events must not be cut off.
+  (code) => process.stdout.write("", () => process.exit(code)),
   (error: unknown) => {
     const known = error instanceof JobError || (error instanceof TypeError && "code" in error);
     const text = error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error);

@@ -81,13 +81,15 @@ export class Subscriber {
     this.#extender = setInterval(() => {
       void this.#extendAll();
     }, this.options.ackDeadlineMs / 3);
-    this.#open();
+    void this.#probe();
   }
 
   /** Ends the stream. Leases go on until they are given up. */
   stopPulling(): void {
     this.#pulling = false;
     clearTimeout(this.#retry);
+    // Only cancel ends the call: what is published meanwhile would go to a dead stream otherwise.
+    this.#stream?.cancel();
     this.#stream?.destroy();
     this.#stream = undefined;
   }
@@ -116,6 +118,11 @@ export class Subscriber {
     if (!lease.lost) await this.#modify([lease.ackId], 0).catch(() => undefined); // it expires by itself then
   }
 
+  /** Gives up a lease without a word: the message is delivered again when it has expired. */
+  letGo(lease: Lease): void {
+    this.#drop(lease);
+  }
+
   #drop(lease: Lease): void {
     const bytes = this.#leases.get(lease);
     if (bytes === undefined) return;
@@ -139,8 +146,23 @@ export class Subscriber {
     }
   }
 
+  /** Asks whether the subscription is there before the first stream, which would only be silent. */
+  async #probe(): Promise<void> {
+    try {
+      await this.options.client.getSubscription({ subscription: this.options.subscription });
+    } catch (error) {
+      // Receiving needs less permission than looking.
+      if (statusOf(error) !== Status.permissionDenied) {
+        this.#reopen(error);
+        return;
+      }
+    }
+    this.#open();
+  }
+
   #open(): void {
-    if (!this.#pulling) return;
+    if (!this.#pulling || this.#stream !== undefined) return;
+    if (this.#full()) return; // opened when there is room again
     const stream = this.options.client.streamingPull();
     this.#stream = stream;
     const connected = () => {
@@ -165,8 +187,8 @@ export class Subscriber {
     stream.write({
       subscription: this.options.subscription,
       streamAckDeadlineSeconds: Math.round(this.options.ackDeadlineMs / 1_000),
-      maxOutstandingMessages: this.options.maxMessages,
-      maxOutstandingBytes: this.options.maxBytes,
+      maxOutstandingMessages: Math.max(1, this.options.maxMessages - this.#leases.size),
+      maxOutstandingBytes: Math.max(1, this.options.maxBytes - this.#outstandingBytes),
     });
   }
 
@@ -188,7 +210,9 @@ export class Subscriber {
     this.#delayMs = Math.min(this.#delayMs * 2, longestDelayMs);
     this.options.onTrouble(error ?? new Error("the stream ended"), delayMs);
     this.#retry = setTimeout(() => {
-      this.#open();
+      this.#retry = undefined;
+      if (this.#everConnected) this.#open();
+      else void this.#probe();
     }, delayMs);
   }
 
@@ -217,7 +241,9 @@ export class Subscriber {
   }
 
   #resumeWithRoom(): void {
-    if (this.#stream?.isPaused() === true && !this.#full()) this.#stream.resume();
+    if (this.#full()) return;
+    if (this.#stream?.isPaused() === true) this.#stream.resume();
+    else if (this.#stream === undefined && this.#everConnected && this.#retry === undefined) this.#open();
   }
 
   async #extendAll(): Promise<void> {

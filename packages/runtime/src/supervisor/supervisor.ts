@@ -1,24 +1,23 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EffectiveConfig } from "@klio/config/effective";
-import { Done_Kind, type Failure, type Result } from "../../gen/worker_pb.js";
+import type { Failure } from "../../gen/worker_pb.js";
 import type { JobIdentity } from "../message/index.js";
 import { runtimeVersion } from "../version.js";
 import { Completed } from "./completed.js";
-import { deadLetter, type Reason } from "./dead-letters.js";
 import { Dispatcher, type DispatcherOptions } from "./dispatcher.js";
-import type { Emit, OutcomeEvent } from "./events.js";
+import type { Emit } from "./events.js";
 import { InHand } from "./in-hand.js";
 import { type Intake, takeIn } from "./intake.js";
 import { Lanes } from "./lanes.js";
 import { MetricTotals } from "./metric-totals.js";
-import { outcomeNames, outgoing, passing, writeNames } from "./outputs.js";
-import { type OutgoingMessage, Publisher, RejectedError } from "./publisher.js";
+import { passing } from "./outputs.js";
+import { Publisher } from "./publisher.js";
 import { type Clients, messageOf } from "./pubsub-clients.js";
-import { type Delivery, type Lease, Subscriber } from "./subscriber.js";
+import { type Delivery, Subscriber } from "./subscriber.js";
 import { Reporter } from "./reporter.js";
+import { Settlement } from "./settlement.js";
 import { untilTopicExists } from "./topics.js";
-import { judgeDeath, judgeFailure, retryDelay, type Verdict } from "./verdicts.js";
-import type { Work } from "./work.js";
+import { judgeDeath } from "./verdicts.js";
 
 export interface SupervisorOptions {
   readonly config: EffectiveConfig;
@@ -35,6 +34,10 @@ const completedLimit = 100_000;
 const maxOutstandingBytes = 256 * 1024 * 1024;
 /** How long idle workers may take to tear down. */
 const teardownMs = 2_000;
+/** How long before the end of the grace period `ctx.signal` aborts. */
+const lastWordMs = 500;
+/** How long giving back may take at the end; what it does not reach expires by itself. */
+const giveBackMs = 2_000;
 
 /** Receives messages, has workers process them, publishes what they put out, and only then acknowledges. */
 export class Supervisor {
@@ -51,13 +54,11 @@ export class Supervisor {
   readonly #lanes = new Lanes((work) => {
     this.#dispatcher.enqueue(work);
   });
-  readonly #retries = new Map<Work, NodeJS.Timeout>();
+  readonly #settlement: Settlement;
   readonly #metrics = new MetricTotals();
   readonly #stopped = new AbortController();
   #state: "starting" | "connecting" | "ready" | "draining" = "starting";
   #lastId = 0n;
-  #done = 0;
-  #givenBack = 0;
 
   constructor(readonly options: SupervisorOptions) {
     const { config, workers } = options;
@@ -71,6 +72,19 @@ export class Supervisor {
     this.#deadLetters = delivery.dead_letter === "none" ? undefined : this.#publisher(delivery.dead_letter);
     this.#subscriber = this.#makeSubscriber(delivery.ack_deadline_ms, workers * config.job_config.workers.concurrency);
     this.#dispatcher = this.#makeDispatcher();
+    this.#settlement = new Settlement({
+      config,
+      job: this.#job,
+      subscription: this.#subscription,
+      reporter: this.#reporter,
+      subscriber: this.#subscriber,
+      dispatcher: this.#dispatcher,
+      output: this.#output,
+      deadLetters: this.#deadLetters,
+      inHand: this.#inHand,
+      completed: this.#completed,
+      lanes: this.#lanes,
+    });
   }
 
   get #draining(): boolean {
@@ -87,14 +101,18 @@ export class Supervisor {
   async drain(reason: string): Promise<void> {
     if (this.#draining) return;
     this.#state = "draining";
+    this.#settlement.draining = true;
+    const end = Date.now() + this.#config.job_config.delivery.grace_period_ms;
     this.options.emit({ event: "draining", job: this.#job.jobName, in_hand: this.#inHand.size, reason });
     this.#subscriber.stopPulling();
-    const unbegun = [...this.#dispatcher.drain(), ...this.#lanes.clear(), ...this.#retries.keys()];
-    for (const timer of this.#retries.values()) clearTimeout(timer);
-    this.#retries.clear();
-    await Promise.all(unbegun.map((work) => this.#giveBack(work, "the job is stopping")));
-    const end = Date.now() + this.#config.job_config.delivery.grace_period_ms;
-    while (this.#inHand.size > 0 && Date.now() < end && !this.#stopped.signal.aborted) await sleep(10);
+    const unbegun = [...this.#dispatcher.drain(), ...this.#lanes.clear(), ...this.#settlement.takeRetries()];
+    for (const work of unbegun) void this.#settlement.giveBack(work, "the job is stopping");
+    const waitUntil = async (time: number) => {
+      while (this.#inHand.size > 0 && Date.now() < time && !this.#stopped.signal.aborted) await sleep(10);
+    };
+    await waitUntil(end - lastWordMs);
+    this.#dispatcher.cancelAll("the grace period is over");
+    await waitUntil(end);
     await this.#stop();
   }
 
@@ -108,11 +126,17 @@ export class Supervisor {
     this.#output?.close();
     this.#deadLetters?.close();
     await this.#dispatcher.stop(teardownMs);
-    await Promise.all(this.#inHand.all().map((work) => this.#giveBack(work, "the grace period is over")));
+    const left = this.#inHand.all().map((work) => this.#settlement.giveBack(work, "the grace period is over"));
+    await Promise.race([Promise.all([...left, this.#settlement.givenBackAll()]), sleep(giveBackMs)]);
     this.#subscriber.close();
     const metrics = this.#metrics.all();
     if (metrics.length > 0) this.options.emit({ event: "metrics", metrics });
-    this.options.emit({ event: "stopped", job: this.#job.jobName, done: this.#done, given_back: this.#givenBack });
+    this.options.emit({
+      event: "stopped",
+      job: this.#job.jobName,
+      done: this.#settlement.done,
+      given_back: this.#settlement.givenBack,
+    });
   }
 
   // ---- parts
@@ -152,7 +176,7 @@ export class Supervisor {
         });
       },
       onLost: (lease) => {
-        this.#lost(lease);
+        this.#settlement.lost(lease);
       },
     });
   }
@@ -166,8 +190,8 @@ export class Supervisor {
       timeoutMs: this.#config.job_config.delivery.timeout_ms,
       onReady: () => void this.#connect(),
       onFatal,
-      onResult: (work, result) => void this.#settle(work, result),
-      onDeath: (work, death) => void this.#carryOut(judgeDeath(death), work),
+      onResult: (work, result) => void this.#settlement.settle(work, result),
+      onDeath: (work, death) => void this.#settlement.carryOut(judgeDeath(death), work),
       onLog: (worker, work, log) => {
         this.#reporter.log(worker, work, log);
       },
@@ -208,7 +232,7 @@ export class Supervisor {
   async #admit(intake: Intake): Promise<void> {
     const { work } = intake;
     if (this.#completed.has(work.identity)) {
-      await this.#finish(work, "duplicate", { reason: "it was done before" });
+      await this.#settlement.finish(work, "duplicate", { reason: "it was done before" });
       return;
     }
     switch (intake.decision) {
@@ -216,149 +240,16 @@ export class Supervisor {
         this.#lanes.enter(work);
         break;
       case "drop":
-        await this.#finish(work, "not-for-this-job", { reason: intake.reason });
+        await this.#settlement.finish(work, "not-for-this-job", { reason: intake.reason });
         break;
       case "pass":
-        await this.#publishAndFinish(work, [passing(work, this.#job)], "passed-through", { reason: intake.reason });
+        await this.#settlement.publishAndFinish(work, [passing(work, this.#job)], "passed-through", {
+          reason: intake.reason,
+        });
         break;
       case "undecodable":
-        await this.#bury(work, { code: "UNDECODABLE", message: intake.reason, node: "" });
+        await this.#settlement.bury(work, { code: "UNDECODABLE", message: intake.reason, node: "" });
         break;
     }
-  }
-
-  // ---- out
-
-  async #settle(work: Work, result: Result): Promise<void> {
-    if (work.leases.every((l) => l.lost)) {
-      this.#forget(work); // somebody else has it by now
-      return;
-    }
-    if (result.outcome.case === "failure") {
-      const failure = result.outcome.value;
-      await this.#carryOut(judgeFailure(work, failure), work, failure.stack);
-    } else if (result.outcome.case === "done") {
-      const done = result.outcome.value;
-      const messages =
-        done.kind === Done_Kind.PASSED_THROUGH
-          ? [passing(work, this.#job)]
-          : done.outputs.map((output) => outgoing(work, output, this.#job));
-      const objects = done.objects.map((o) => ({ uri: o.uri, write: writeNames[o.write], size: Number(o.size) }));
-      const reason = done.reason === "" ? {} : { reason: done.reason };
-      await this.#publishAndFinish(work, messages, outcomeNames[done.kind], { objects, ...reason });
-    }
-  }
-
-  async #publishAndFinish(
-    work: Work,
-    messages: readonly OutgoingMessage[],
-    outcome: OutcomeEvent["outcome"],
-    more: Partial<OutcomeEvent>,
-  ): Promise<void> {
-    const publisher = this.#output;
-    try {
-      if (publisher !== undefined) await Promise.all(messages.map((m) => publisher.publish(m)));
-    } catch (error) {
-      if (error instanceof RejectedError) {
-        await this.#bury(work, { code: "OUTPUT_REJECTED", message: error.message, node: "" });
-      } // else the job stopped while it waited, and gives back what is in hand
-      return;
-    }
-    await this.#finish(work, outcome, { ...more, messages: publisher === undefined ? 0 : messages.length });
-  }
-
-  // ---- failures
-
-  async #carryOut(verdict: Verdict, work: Work, stack = ""): Promise<void> {
-    switch (verdict.kind) {
-      case "bury":
-        await this.#bury(work, verdict.reason, stack);
-        break;
-      case "charge":
-        await this.#charge(work, verdict.reason, stack);
-        break;
-      case "give-back":
-        await this.#giveBack(work, verdict.why);
-        break;
-      case "again":
-        if (this.#draining) await this.#giveBack(work, "the job is stopping");
-        else this.#dispatcher.enqueue(work);
-        break;
-    }
-  }
-
-  async #charge(work: Work, reason: Reason, stack: string): Promise<void> {
-    const { attempts, retry_delay_ms: first } = this.#config.job_config.delivery;
-    work.charged += 1;
-    if (work.charged >= attempts) {
-      await this.#bury(work, reason, stack);
-      return;
-    }
-    const delay = retryDelay(first, work.charged);
-    this.#reporter.retry(work, attempts, delay, reason, stack);
-    if (this.#draining) {
-      await this.#giveBack(work, "the job is stopping");
-      return;
-    }
-    const timer = setTimeout(() => {
-      this.#retries.delete(work);
-      this.#dispatcher.enqueue(work);
-    }, delay);
-    this.#retries.set(work, timer);
-  }
-
-  /** The end of a message that cannot be processed. */
-  async #bury(work: Work, reason: Reason, stack = ""): Promise<void> {
-    if (stack !== "") this.#reporter.failure(work, reason.node, stack);
-    if (this.#deadLetters === undefined) {
-      await this.#giveBack(work, reason.message);
-      return;
-    }
-    try {
-      await this.#deadLetters.publish(deadLetter(work, reason, this.#job.jobName, this.#subscription));
-    } catch (error) {
-      if (error instanceof RejectedError)
-        this.#reporter.trouble("DEAD_LETTER", `the dead letter was refused: ${error.message}`);
-      await this.#giveBack(work, reason.message);
-      return;
-    }
-    await this.#finish(work, "dead-letter", { reason: reason.message, code: reason.code, node: reason.node });
-  }
-
-  // ---- ends
-
-  async #finish(work: Work, outcome: OutcomeEvent["outcome"], more: Partial<OutcomeEvent>): Promise<void> {
-    if (outcome !== "dead-letter") this.#completed.add(work.identity);
-    // The service may deliver it again even now; whatever came meanwhile is acknowledged with the rest.
-    while (work.leases.length > 0) {
-      await Promise.all(this.#inHand.takeLeases(work).map((lease) => this.#subscriber.acknowledge(lease)));
-    }
-    this.#done += 1;
-    this.#forget(work);
-    this.#reporter.outcome(work, outcome, more);
-  }
-
-  async #giveBack(work: Work, reason: string): Promise<void> {
-    if (!this.#inHand.has(work)) return;
-    const leases = this.#inHand.takeLeases(work);
-    this.#forget(work);
-    this.#givenBack += 1;
-    await Promise.all(leases.map((lease) => this.#subscriber.giveBack(lease)));
-    this.#reporter.outcome(work, "given-back", { reason });
-  }
-
-  #forget(work: Work): void {
-    this.#inHand.remove(work);
-    this.#lanes.leave(work);
-  }
-
-  #lost(lease: Lease): void {
-    const work = this.#inHand.ownerOf(lease);
-    if (work?.leases.every((l) => l.lost) !== true) return;
-    this.#dispatcher.cancel(work, "the lease of the message was lost");
-    this.#reporter.trouble(
-      "LEASE_LOST",
-      `the lease of message ${work.delivery.messageId} was lost; it will be delivered again`,
-    );
   }
 }

@@ -11,6 +11,8 @@ export type Verdict =
   | { readonly kind: "charge"; readonly reason: Reason }
   /** Once more, and the attempt does not count. */
   | { readonly kind: "again" }
+  /** Once more after a while, and the attempt does not count: what failed is not the message's. */
+  | { readonly kind: "later"; readonly reason: Reason }
   | { readonly kind: "give-back"; readonly why: string };
 
 /** How often a message may lose the race for its output before that counts as an attempt. */
@@ -28,9 +30,10 @@ export function judgeFailure(work: Work, failure: Failure): Verdict {
     case Failure_Kind.OVERTAKEN:
       work.overtaken += 1;
       return work.overtaken <= maxOvertaken ? { kind: "again" } : { kind: "charge", reason };
+    case Failure_Kind.STORAGE:
+      return { kind: "later", reason };
     case Failure_Kind.ERROR:
     case Failure_Kind.TIMEOUT:
-    case Failure_Kind.STORAGE:
     case Failure_Kind.KIND_UNSPECIFIED:
       return { kind: "charge", reason };
   }

@@ -23,6 +23,10 @@ export interface Work {
   charged: number;
   /** Decisions made afresh because somebody else wrote the output. */
   overtaken: number;
+  /** Attempts that failed for a reason that is not the message's, e.g. storage that does not answer. */
+  postponed: number;
+  /** Its output messages, or its dead letter, are on their way. */
+  publishing: boolean;
   /** It was in a worker that died beside others: it runs with nothing beside it. */
   alone: boolean;
 }

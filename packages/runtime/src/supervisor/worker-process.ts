@@ -11,7 +11,7 @@ import {
   type WorkerFrame,
   WorkerFrameSchema,
 } from "../../gen/worker_pb.js";
-import { FrameChannel, protocolVersion } from "../protocol/frames.js";
+import { FrameChannel, piecesOf, protocolVersion } from "../protocol/frames.js";
 import type { Work } from "./work.js";
 
 export interface WorkerOptions {
@@ -27,7 +27,7 @@ export interface WorkerOptions {
 
 export interface WorkerEvents {
   ready(worker: WorkerProcess): void;
-  fatal(failure: Failure): void;
+  fatal(worker: WorkerProcess, failure: Failure): void;
   result(worker: WorkerProcess, work: Work, result: Result): void;
   log(worker: WorkerProcess, work: Work | undefined, log: Log): void;
   metrics(metrics: readonly Metric[]): void;
@@ -37,14 +37,18 @@ export interface WorkerEvents {
 }
 
 const heartbeatMs = 1_000;
+/** How long after its end a worker's pipes may stay open. */
+const closeGraceMs = 1_000;
 /** Without a heartbeat for this long, the worker's event loop is blocked. */
-const blockedAfterMs = 5 * heartbeatMs;
+const blockedAfterMs = 2.5 * heartbeatMs;
 
 /** One worker: a child in a process group of its own, and the messages it has in hand. */
 export class WorkerProcess {
   readonly inHand = new Map<bigint, Work>();
-  /** The message for whose timeout it was killed. */
-  killedFor: Work | undefined;
+  /** The message for whose timeout it was killed, and whether its event loop was blocked then. */
+  killedFor: { readonly work: Work; readonly blocked: boolean } | undefined;
+  /** Whether it has answered for a message yet. */
+  useful = false;
   readonly #child: ChildProcess;
   readonly #channel: FrameChannel<typeof SupervisorFrameSchema, typeof WorkerFrameSchema>;
   #credit = 0;
@@ -86,8 +90,10 @@ export class WorkerProcess {
     return Math.max(0, this.#credit - this.inHand.size);
   }
 
-  get blocked(): boolean {
-    return Date.now() - this.#lastHeartbeat > blockedAfterMs;
+  /** Ends it because a message took too long. The first such message stands for it. */
+  killFor(work: Work): void {
+    this.killedFor ??= { work, blocked: Date.now() - this.#lastHeartbeat > blockedAfterMs };
+    this.kill();
   }
 
   assign(works: readonly Work[]): void {
@@ -103,7 +109,9 @@ export class WorkerProcess {
       message: work.encoded,
       timeoutMs,
     }));
-    this.#send({ case: "bundle", value: { inputs } });
+    for (const piece of piecesOf(inputs, (input) => input.message.length + 200)) {
+      this.#send({ case: "bundle", value: { inputs: piece } });
+    }
   }
 
   cancel(work: Work, reason: string): void {
@@ -150,15 +158,25 @@ export class WorkerProcess {
         if (error !== undefined) this.kill();
       },
     );
-    this.#child.once("exit", () => {
+    let over = false;
+    const end = (how: string) => {
+      if (over) return;
+      over = true;
+      for (const pipe of this.#child.stdio) pipe?.destroy();
+      this.events.died(this, how);
+    };
+    this.#child.once("exit", (code, signal) => {
       this.kill(); // what it started and left behind in its group, which may still hold its pipes open
+      // What left the group may hold them for ever.
+      const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+      setTimeout(end, closeGraceMs, how);
     });
     // "close" comes after the last byte of every pipe, so no result is lost with the process that sent it.
     this.#child.once("close", (code, signal) => {
-      this.events.died(this, signal === null ? `exit code ${code}` : `signal ${signal}`);
+      end(signal === null ? `exit code ${code}` : `signal ${signal}`);
     });
     this.#child.once("error", (error) => {
-      this.events.died(this, error.message);
+      end(error.message);
     });
   }
 
@@ -173,7 +191,7 @@ export class WorkerProcess {
         this.events.ready(this);
         break;
       case "fatal":
-        if (frame.value.failure !== undefined) this.events.fatal(frame.value.failure);
+        if (frame.value.failure !== undefined) this.events.fatal(this, frame.value.failure);
         break;
       case "results":
         for (const result of frame.value.results) this.#answer(result);
@@ -195,6 +213,7 @@ export class WorkerProcess {
     const work = this.inHand.get(result.id);
     if (work === undefined) return;
     this.inHand.delete(result.id);
+    this.useful = true;
     this.events.result(this, work, result);
   }
 }

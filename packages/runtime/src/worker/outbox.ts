@@ -1,16 +1,18 @@
 import { create } from "@bufbuild/protobuf";
 import {
   type Failure,
+  Failure_Kind,
   type LogSchema,
   Metric_Kind,
   type MetricSchema,
   type Result,
+  ResultSchema,
   type SupervisorFrameSchema,
   WorkerFrameSchema,
 } from "../../gen/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { MetricEntry, Sink } from "../engine/sink.js";
-import type { FrameChannel } from "../protocol/frames.js";
+import { type FrameChannel, maxFrameBytes, piecesOf, sharedFrameBytes } from "../protocol/frames.js";
 
 /** What a worker says: results and metrics of one turn of the event loop travel in one frame each. */
 export class Outbox {
@@ -39,14 +41,15 @@ export class Outbox {
 
   result(result: Result): void {
     this.#entered.delete(result.id);
-    this.#results.push(result);
+    this.#results.push(resultBytes(result) > maxFrameBytes - sharedFrameBytes ? tooLarge(result) : result);
     this.#flushSoon();
   }
 
   sinkOf(id: bigint): Sink {
     return {
       log: ({ severity, message, fields, node }) => {
-        const log: MessageInitShape<typeof LogSchema> = { id, severity, message, node, fieldsJson: toJson(fields) };
+        const fieldsJson = toJson(fields);
+        const log: MessageInitShape<typeof LogSchema> = { id, severity, node, message: cut(message), fieldsJson };
         this.#send({ case: "log", value: log });
       },
       metric: (metric) => {
@@ -69,7 +72,9 @@ export class Outbox {
       for (const [id, node] of this.#entered) this.#send({ case: "enter", value: { id, node } });
       this.#entered.clear();
       if (this.#metrics.length > 0) this.#send({ case: "metrics", value: { metrics: this.#metrics.splice(0) } });
-      if (this.#results.length > 0) this.#send({ case: "results", value: { results: this.#results.splice(0) } });
+      for (const results of piecesOf(this.#results.splice(0), resultBytes)) {
+        this.#send({ case: "results", value: { results } });
+      }
     });
   }
 
@@ -84,9 +89,28 @@ const kinds: Readonly<Record<MetricEntry["kind"], Metric_Kind>> = {
   timer: Metric_Kind.TIMER,
 };
 
+/** Characters of one log entry; what is longer is cut. */
+const maxLogLength = 65_536;
+
+function cut(text: string): string {
+  return text.length > maxLogLength ? `${text.slice(0, maxLogLength)}… (${text.length} characters)` : text;
+}
+
+function tooLarge({ id, durationUs }: Result): Result {
+  const message = "its outputs are together larger than a worker may answer with: put them into objects";
+  const value = { kind: Failure_Kind.PERMANENT, code: "OUTPUT_TOO_LARGE", message };
+  return create(ResultSchema, { id, durationUs, outcome: { case: "failure", value } });
+}
+
+function resultBytes({ outcome }: Result): number {
+  if (outcome.case !== "done") return 1_000;
+  return outcome.value.outputs.reduce((sum, o) => sum + o.payload.length + o.element.length + 200, 200);
+}
+
 function toJson(fields: Readonly<Record<string, unknown>>): string {
   try {
-    return JSON.stringify(fields);
+    const json = JSON.stringify(fields);
+    return json.length > maxLogLength ? JSON.stringify({ cut: json.slice(0, maxLogLength) }) : json;
   } catch {
     return JSON.stringify({ unserialisable: Object.keys(fields) });
   }
