@@ -20,6 +20,7 @@ export default defineConfig(
   {
     files: ["**/test/**", "bench/**"],
     rules: {
+      "max-lines": ["error", { max: 450, skipBlankLines: true, skipComments: true }],
       "max-lines-per-function": "off",
       "no-console": "off",
     },

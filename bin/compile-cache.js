@@ -1,7 +1,7 @@
 "use strict";
 // Keeps V8's compiled code of klio's bundles beside them: it halves the time to start a command. Node 20 has no
 // module.enableCompileCache; on later versions that is used.
-const { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } = require("node:fs");
+const { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } = require("node:fs");
 const Module = require("node:module");
 const { basename, dirname, join, relative, sep } = require("node:path");
 const vm = require("node:vm");
@@ -15,7 +15,9 @@ module.exports = function useCompileCache(folder) {
   const compile = Module.prototype._compile;
   Module.prototype._compile = function (content, filename) {
     if (!filename.startsWith(folder + sep)) return compile.call(this, content, filename);
-    const file = join(cache, `${relative(folder, filename).replaceAll(sep, "-")}.bin`);
+    // V8 checks the length of the source alone: the rest of its identity is in the name.
+    const { mtimeMs, size } = statSync(filename);
+    const file = join(cache, `${relative(folder, filename).replaceAll(sep, "-")}-${size}-${mtimeMs}.bin`);
     const cachedData = read(file);
     const script = new vm.Script(Module.wrap(content), { filename, cachedData });
     const require = Module.createRequire(filename);

@@ -59,7 +59,7 @@ const sources = ["bin", "src", "packages", "spec", "templates", "examples", "scr
 once(
   "built",
   [...manifests, ...sources],
-  () => existsSync(join(root, "oclif.manifest.json")),
+  () => ["oclif.manifest.json", "dist/oclif.js"].every((f) => existsSync(join(root, f))),
   () => {
     run("building", process.execPath, [join(root, "scripts/build.mjs")]);
   },

@@ -37,12 +37,14 @@ export async function buildJob(job: LoadedJob, bundledRuntime: string): Promise<
   }
   await rm(staging, { recursive: true, force: true });
   try {
-    await compile(directory, code, staging);
+    await compile(directory, code, [...code, ...assets], staging);
     for (const file of assets) await cp(join(directory, file), join(staging, file));
     await writeFile(join(staging, effectiveFile), `${JSON.stringify(job.config, null, 2)}\n`);
     await writeFile(join(staging, "package.json"), '{ "type": "module" }\n');
-    await rm(target, { recursive: true, force: true });
+    const old = `${staging}.old`;
+    await rename(target, old).catch(() => undefined); // there may be none
     await rename(staging, target);
+    await rm(old, { recursive: true, force: true });
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
@@ -64,7 +66,12 @@ async function findSources(directory: string): Promise<{ code: string[]; assets:
   return { code: files.filter(isCode), assets: files.filter((f) => !isCode(f)) };
 }
 
-async function compile(directory: string, code: readonly string[], outdir: string): Promise<void> {
+async function compile(
+  directory: string,
+  code: readonly string[],
+  emitted: readonly string[],
+  outdir: string,
+): Promise<void> {
   const { build } = await import("esbuild");
   try {
     await build({
@@ -79,7 +86,7 @@ async function compile(directory: string, code: readonly string[], outdir: strin
       target: "node20.19",
       sourcemap: "linked",
       logLevel: "silent",
-      plugins: [fileByFile(directory)],
+      plugins: [fileByFile(directory, new Set(emitted))],
     });
   } catch (error) {
     const { errors } = error as Partial<BuildFailure>;
@@ -89,7 +96,7 @@ async function compile(directory: string, code: readonly string[], outdir: strin
 }
 
 /** Keeps every file a module of its own: imports of others stay imports, of their compiled names, and must lead somewhere. */
-function fileByFile(directory: string): Plugin {
+function fileByFile(directory: string, emitted: ReadonlySet<string>): Plugin {
   return {
     name: "file-by-file",
     setup(setup) {
@@ -97,10 +104,16 @@ function fileByFile(directory: string): Plugin {
         if (kind === "entry-point") return undefined;
         const base = join(dirname(importer), path);
         const source = [base, base.replace(/\.(m?)js$/, ".$1ts")].find((p) => existsSync(p) && extname(p) !== "");
-        if (source !== undefined) return { path: path.replace(/\.(m?)ts$/, ".$1js"), external: true };
+        const from = relative(directory, importer);
+        if (source !== undefined && emitted.has(relative(directory, source))) {
+          return { path: path.replace(/\.(m?)ts$/, ".$1js"), external: true };
+        }
+        if (source !== undefined) {
+          const why = "which is not built: it lies outside src/, behind a link, or is a test";
+          return { errors: [{ text: `${from} imports "${path}", ${why}` }] };
+        }
         const candidate = [".ts", "/index.ts"].find((end) => existsSync(base + end));
         const hint = candidate === undefined ? "" : `; write "${path}${candidate.replace(/ts$/, "js")}"`;
-        const from = relative(directory, importer);
         return { errors: [{ text: `${from} imports "${path}", which does not exist${hint}` }] };
       });
     },

@@ -1,3 +1,4 @@
+import { KlioError } from "../errors.js";
 import type { Outcome, Session } from "../session/index.js";
 import type { Published } from "./publish.js";
 
@@ -8,6 +9,7 @@ const final = new Set(["processed", "passed-through", "skipped", "not-for-this-j
 export class OutcomeWatch {
   readonly #seen = new Map<string, Outcome>();
   #changed: () => void = () => undefined;
+  #gone = false;
 
   static async start(session: Session, job: string): Promise<OutcomeWatch> {
     const watch = new OutcomeWatch();
@@ -17,13 +19,29 @@ export class OutcomeWatch {
       watch.#changed();
     });
     session.onGone(() => {
+      watch.#gone = true;
       watch.#changed();
     });
     return watch;
   }
 
-  /** Resolves with the outcomes that came, when all have or `signal` aborts. `tell` is called for each as it comes. */
-  async until(published: readonly Published[], signal: AbortSignal, tell: (o: Outcome) => void): Promise<Outcome[]> {
+  /**
+   * Resolves with the outcomes that came, when all have or the time is up. `tell` is called for each as it comes.
+   * Throws a KlioError when the session goes away.
+   */
+  async until(published: readonly Published[], seconds: number, tell: (o: Outcome) => void): Promise<Outcome[]> {
+    const time = new AbortController();
+    const timer = setTimeout(() => {
+      time.abort();
+    }, seconds * 1_000);
+    try {
+      return await this.#collect(published, time.signal, tell);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #collect(published: readonly Published[], signal: AbortSignal, tell: (o: Outcome) => void): Promise<Outcome[]> {
     const open = new Set(published.map((p) => p.message_id));
     const outcomes: Outcome[] = [];
     for (;;) {
@@ -35,6 +53,17 @@ export class OutcomeWatch {
         tell(outcome);
       }
       if (open.size === 0 || signal.aborted) return outcomes;
+      if (this.#gone) {
+        const ids = published.filter((p) => open.has(p.message_id)).map((p) => p.entity_id);
+        throw new KlioError(
+          "WAIT_SESSION_GONE",
+          `the local session ended before the job was done with: ${ids.join(", ")}`,
+          {
+            hint: "Its messages ended with it. Start the job again and publish once more: klio job run --direct-runner",
+            data: { outcomes, open: ids },
+          },
+        );
+      }
       await this.#change(signal);
     }
   }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { cp, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { KlioError } from "../errors.js";
 import type { Answers } from "./answers.js";
@@ -20,12 +20,16 @@ export interface RenderOptions {
  */
 export async function renderJob(options: RenderOptions): Promise<string[]> {
   await refuseFilled(options.target);
-  await mkdir(dirname(options.target), { recursive: true });
-  const staging = `${options.target}.klio-${process.pid}`;
+  const made = await mkdir(options.target, { recursive: true });
+  // Inside its place: the same disk and the same rights, and a directory somebody stands in is not replaced.
+  const staging = join(options.target, `.klio-create-${process.pid}`);
   try {
     await mkdir(staging);
     await fill(staging, options);
-    await put(staging, options.target);
+    for (const name of await readdir(staging)) await rename(join(staging, name), join(options.target, name));
+  } catch (error) {
+    if (made !== undefined) await rm(made, { recursive: true, force: true });
+    throw error;
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
@@ -44,17 +48,6 @@ async function refuseFilled(target: string): Promise<void> {
   throw new KlioError("CREATE_NOT_EMPTY", `${target} is not empty (${some})`, {
     hint: "Name an empty or new directory with --output.",
   });
-}
-
-async function put(staging: string, target: string): Promise<void> {
-  await rmdir(target).catch(() => undefined); // absent, or not quite empty
-  try {
-    await rename(staging, target);
-  } catch {
-    // The directory has to stay: it holds .git, or is the one commands run in.
-    await mkdir(target, { recursive: true });
-    for (const name of await readdir(staging)) await rename(join(staging, name), join(target, name));
-  }
 }
 
 async function fill(staging: string, { template, answers, tarball }: RenderOptions): Promise<void> {
@@ -104,7 +97,8 @@ async function templateValues(template: Template, answers: Answers, tarball: str
 /** A YAML scalar of a text: plain where that reads back as the same text, else quoted. */
 function yamlScalar(value: string): string {
   const plain = /^[A-Za-z][A-Za-z0-9_./:-]*$/.test(value) && !/:$|: |^(?:true|false|null|yes|no|on|off)$/i.test(value);
-  return plain || /^\.[a-z]+$/.test(value) ? value : JSON.stringify(value);
+  // In klio-job.yaml a dollar begins a template value.
+  return plain || /^\.[a-z]+$/.test(value) ? value : JSON.stringify(value).replaceAll("$", "$$$$");
 }
 
 async function filesBelow(folder: string): Promise<string[]> {

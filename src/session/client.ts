@@ -34,6 +34,7 @@ export interface Session extends SessionAddresses {
 
 const startMs = 20_000;
 const againMs = 20;
+const maxStarts = 20;
 
 /** Joins the live session of a project without keeping it alive. Undefined when there is none. */
 export async function findSession(key: SessionKey): Promise<Session | undefined> {
@@ -47,16 +48,20 @@ export async function findSession(key: SessionKey): Promise<Session | undefined>
  */
 export async function joinSession(key: SessionKey, entry: string): Promise<Session> {
   const end = Date.now() + startMs;
-  let started = false;
+  let process: StartedProcess | undefined;
+  let starts = 0;
   while (Date.now() < end) {
     const found = await greetOwner(key);
     if (found !== undefined) {
-      const connection = new Connection(found.socket, found.hello, started);
+      const connection = new Connection(found.socket, found.hello, process !== undefined);
       if (await connection.hold()) return connection;
       connection.leave();
-    } else if (!started) {
-      startProcess(key, entry);
-      started = true;
+    } else if (process?.failed === true) {
+      break;
+    } else if ((process === undefined || process.ended) && starts < maxStarts) {
+      // Ours may have given way to another that is gone by now.
+      process = startProcess(key, entry);
+      starts += 1;
     }
     await sleep(againMs);
   }
@@ -71,19 +76,30 @@ export async function joinSession(key: SessionKey, entry: string): Promise<Sessi
 async function greetOwner(key: SessionKey): Promise<{ socket: Socket; hello: Hello } | undefined> {
   for (const file of await controlFiles(socketDirectory(key))) {
     const found = await greet(file.path);
-    if (found?.hello.state === "owner" && found.hello.project === key.project) {
+    if (found === "refused") continue;
+    if (found === "silent") {
+      throw new KlioError("SESSION_SILENT", `the local session of project ${key.project} does not answer`, {
+        hint: "Its process is stopped or busy. Try again, or end it.",
+      });
+    }
+    if (found.hello.state === "owner" && found.hello.project === key.project) {
       if (found.hello.protocol === sessionProtocol) return found;
       found.socket.destroy();
       throw new KlioError("SESSION_VERSION", "the running local session is of another version of klio", {
         hint: "Stop the jobs that run in it, then try again.",
       });
     }
-    found?.socket.destroy();
+    found.socket.destroy();
   }
   return undefined;
 }
 
-function startProcess(key: SessionKey, entry: string): void {
+interface StartedProcess {
+  ended: boolean;
+  failed: boolean;
+}
+
+function startProcess(key: SessionKey, entry: string): StartedProcess {
   mkdirSync(stateDirectory(key), { recursive: true, mode: 0o700 });
   const log = openSync(logPath(key), "w", 0o600);
   const child = spawn(process.execPath, [entry, JSON.stringify(key)], {
@@ -91,9 +107,17 @@ function startProcess(key: SessionKey, entry: string): void {
     stdio: ["ignore", log, log],
     cwd: stateDirectory(key),
   });
-  child.on("error", () => undefined); // shows as a session that does not start
+  const state: StartedProcess = { ended: false, failed: false };
+  child.once("error", () => {
+    state.failed = true;
+  });
+  child.once("exit", (code) => {
+    state.ended = true;
+    state.failed = code !== 0 && code !== null;
+  });
   child.unref();
   closeSync(log);
+  return state;
 }
 
 function logPath(key: SessionKey): string {

@@ -25,23 +25,26 @@ export async function controlFiles(directory: string): Promise<ControlFile[]> {
 
 const helloMs = 3_000;
 
-/** Connects and waits for the greeting. Undefined when nobody is there. */
-export async function greet(path: string): Promise<{ socket: Socket; hello: Hello } | undefined> {
+/**
+ * Connects and waits for the greeting. "refused": nobody listens there any more. "silent": somebody does, but does not answer;
+ * it may be stopped or busy, and is not to be taken for dead.
+ */
+export async function greet(path: string): Promise<{ socket: Socket; hello: Hello } | "refused" | "silent"> {
   const socket = connect(path);
   socket.on("error", () => undefined);
-  const hello = await new Promise<Hello | undefined>((resolve) => {
-    const give = (value: Hello | undefined) => {
+  const hello = await new Promise<Hello | "refused" | "silent">((resolve) => {
+    const give = (value: Hello | "refused" | "silent") => {
       clearTimeout(timer);
       resolve(value);
     };
     const timer = setTimeout(() => {
-      give(undefined);
+      give("silent");
     }, helloMs);
     socket.once("error", () => {
-      give(undefined);
+      give("refused");
     });
     socket.once("close", () => {
-      give(undefined);
+      give("refused");
     });
     receive(socket, (message) => {
       const { type } = message as FromSession;
@@ -49,9 +52,9 @@ export async function greet(path: string): Promise<{ socket: Socket; hello: Hell
       else socket.emit("message", message);
     });
   });
-  if (hello === undefined) {
+  if (typeof hello === "string") {
     socket.destroy();
-    return undefined;
+    return hello;
   }
   return { socket, hello };
 }

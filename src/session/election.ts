@@ -48,9 +48,10 @@ async function takeSeat(directory: string, own: string): Promise<ControlFile | "
   const files = await controlFiles(directory);
   for (const file of files) {
     const other = await greet(file.path);
-    other?.socket.destroy();
-    if (other?.hello.state === "owner") return "taken";
-    if (other !== undefined) return "again"; // it will be an owner, or gone, soon
+    if (other === "refused") continue;
+    if (other === "silent") return "again";
+    other.socket.destroy();
+    return other.hello.state === "owner" ? "taken" : "again"; // it will be an owner, or gone, soon
   }
   const number = (files[0]?.number ?? 0) + 1;
   const path = join(directory, `control.${number}.sock`);
@@ -87,11 +88,15 @@ async function prevail(directory: string, seat: ControlFile): Promise<boolean> {
     if (file.number === seat.number) continue;
     for (;;) {
       const other = await greet(file.path);
-      other?.socket.destroy();
-      if (other === undefined) {
+      if (other === "refused") {
         await rm(file.path, { force: true }); // left behind by a process that was killed
         break;
       }
+      if (other === "silent") {
+        await rm(seat.path, { force: true });
+        return false;
+      }
+      other.socket.destroy();
       const yields = other.hello.state === "owner" || (other.hello.state === "candidate" && file.number < seat.number);
       if (yields) {
         await rm(seat.path, { force: true });

@@ -22,12 +22,14 @@ export const jobFlags = {
   override: Flags.string({
     char: "O",
     multiple: true,
+    multipleNonGreedy: true,
     description: "set a value of the configuration, e.g. job_config.delivery.attempts=3",
     helpValue: "KEY=VALUE",
   }),
   template: Flags.string({
     char: "T",
     multiple: true,
+    multipleNonGreedy: true,
     description: "the value of a $NAME in the configuration",
     helpValue: "NAME=VALUE",
   }),

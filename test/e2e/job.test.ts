@@ -153,6 +153,39 @@ describe("a job made from `streaming`", () => {
     expect(user.leftovers()).toEqual([]);
   });
 
+  it("finishes what is in hand after Ctrl-C, however long its grace period allows", async () => {
+    const job = await user.job("my-job");
+    const path = join(job, "src/transforms.ts");
+    const text = await readFile(path, "utf8");
+    await writeFile(
+      path,
+      text.replace("ctx.logger.info", "await new Promise((r) => setTimeout(r, 7_000));\n      ctx.logger.info"),
+    );
+    const run = user.start(["job", "run", "--direct-runner"], job);
+    await run.until("is ready");
+    await user.klio(["message", "publish", "slow"], job);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const { code, stderr } = await run.stop("SIGINT");
+    expect(stderr).toContain("slow processed");
+    expect(code).toBe(0);
+  });
+
+  it("tells who waits for a message when the session ends", async () => {
+    const job = await user.job("my-job");
+    const run = user.start(["job", "run", "--direct-runner"], job);
+    await run.until("is ready");
+    const topic = "projects/test-project/topics/my-job-output"; // nobody works on what is sent there
+    const waiting = user.start(
+      ["message", "publish", "x", "--wait", "-O", `job_config.events.inputs.0.topic=${topic}`],
+      job,
+    );
+    await waiting.until("x → message");
+    await run.stop();
+    const { code, stderr } = await waiting.finished;
+    expect(code).toBe(1);
+    expect(stderr).toContain("the local session ended before the job was done with: x");
+  });
+
   it("shares its session with another job, and whoever leaves first disturbs nobody", async () => {
     const [a, b] = [await user.job("job-a"), await user.job("job-b")];
     const runs = [a, b].map((job) => user.start(["job", "run", "--direct-runner"], job));
@@ -173,6 +206,20 @@ describe("job create", () => {
     for (const file of ["README.md", ".gitignore", ".npmrc", "tsconfig.json", "src/run.ts", "test/job.test.ts"]) {
       expect(existsSync(join(job, file)), file).toBe(true);
     }
+  });
+
+  it("fills the directory it is run in, and leaves it the same one", async () => {
+    const here = join(user.home, "here");
+    await mkdir(here);
+    const { stat } = await import("node:fs/promises");
+    const before = (await stat(here)).ino;
+    const made = await user.klio(
+      ["job", "create", "--use-defaults", "--no-install", "--job-name", "my-job", "--gcp-project", "test-project"],
+      here,
+    );
+    expect(made.code).toBe(0);
+    expect((await stat(here)).ino).toBe(before);
+    expect(existsSync(join(here, "klio-job.yaml"))).toBe(true);
   });
 
   it.each([

@@ -60,6 +60,27 @@ describe("a local session", () => {
     expect(user.leftovers()).toEqual([]);
   });
 
+  it("that is stopped is not taken for dead", async () => {
+    const session = await joinSession(key, entry);
+    const [pid = 0] = user.processes().map((line) => Number(line.split(" ")[0]));
+    process.kill(pid, "SIGSTOP");
+    await expect(joinSession(key, entry)).rejects.toThrow("does not answer");
+    await expect(findSession(key)).rejects.toThrow("does not answer");
+    process.kill(pid, "SIGCONT");
+    expect((await findSession(key))?.instance).toBe(session.instance);
+    session.leave();
+    expect(await user.processesLeft()).toEqual([]);
+  });
+
+  it("says at once why it cannot start", async () => {
+    const started = Date.now();
+    const { writeFileSync } = await import("node:fs");
+    const broken = join(user.home, "broken.cjs");
+    writeFileSync(broken, 'throw new Error("cannot");');
+    await expect(joinSession(key, broken)).rejects.toThrow("did not start");
+    expect(Date.now() - started).toBeLessThan(10_000);
+  });
+
   it("is another for another project, and for another KLIO_SESSION", async () => {
     const sessions: Session[] = await Promise.all([
       joinSession(key, entry),

@@ -63,7 +63,7 @@ function withoutNulls(value: unknown): unknown {
 function renameAliases(config: Record<string, unknown>): void {
   const jobConfig = config["job_config"] as Written["job_config"];
   const entries = (list: unknown) =>
-    (Array.isArray(list) ? list : []).filter((e) => typeof e === "object") as Record<string, unknown>[];
+    (Array.isArray(list) ? list : []).filter((e) => typeof e === "object" && e !== null) as Record<string, unknown>[];
   for (const entry of [...entries(jobConfig?.data?.inputs), ...entries(jobConfig?.data?.outputs)]) {
     if (entry["location"] !== undefined || entry["data_location"] === undefined) continue;
     entry["location"] = entry["data_location"];

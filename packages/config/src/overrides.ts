@@ -11,6 +11,10 @@ export function override(config: Json, path: string, value: string, report: Repo
   let at: unknown = config;
   const walked: (string | number)[] = [];
   const steps = path.split(".");
+  if (steps.includes("__proto__")) {
+    fail(path, "__proto__", walked, report);
+    return;
+  }
   const last = steps.pop() ?? "";
   for (const step of steps) {
     const key = Array.isArray(at) ? positionOf(at, step) : step;

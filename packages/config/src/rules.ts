@@ -8,6 +8,7 @@ import type { Written, WrittenData, WrittenEvent } from "./written.js";
 /** Reports the rules that the configuration breaks. It may still be wrong by the schema. */
 export function checkRules(config: Partial<Written>, report: Report): void {
   needsProject(config, report);
+  needsInput(config, report);
   needsTopicOrSubscription(config, report);
   oneOfEach(config, report);
   namesAreUnique(config, report);
@@ -25,6 +26,13 @@ function needsProject(config: Partial<Written>, report: Report): void {
     hint,
     path: ["pipeline_options"],
   });
+}
+
+function needsInput(config: Partial<Written>, report: Report): void {
+  const { job_config: jobConfig } = config;
+  if (typeof jobConfig !== "object" || (jobConfig.events?.inputs?.length ?? 0) > 0) return;
+  const hint = "Add one to job_config.events.inputs: {type: pubsub, topic: projects/PROJECT_ID/topics/TOPIC_ID}";
+  report({ code: "CONFIG_NO_INPUT", message: "the job has no event input", hint, path: ["job_config"] });
 }
 
 function needsTopicOrSubscription(config: Partial<Written>, report: Report): void {
@@ -82,5 +90,7 @@ function noRawPipeline(config: Partial<Written>, report: Report): void {
 }
 
 function list<T extends object>(value: readonly T[] | undefined): readonly T[] {
-  return Array.isArray(value) ? (value as readonly T[]).filter((e) => typeof e === "object") : [];
+  return Array.isArray(value)
+    ? (value as readonly T[]).filter((e) => typeof e === "object" && (e as object | null) !== null)
+    : [];
 }

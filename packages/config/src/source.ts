@@ -121,8 +121,11 @@ export class YamlSource {
   }
 }
 
-/** The value YAML gives a plain scalar: 5 is a number, true a boolean. */
+/** The value YAML gives a plain scalar: 5 is a number, true a boolean. What is more than a plain scalar stays text. */
 export function retype(text: string): unknown {
-  const value: unknown = parseDocument(text).toJS();
-  return typeof value === "object" && value !== null ? text : value;
+  const document = parseDocument(text);
+  const { contents } = document;
+  if (document.errors.length > 0 || !isScalar(contents)) return text;
+  const whole = contents.type === Scalar.PLAIN && contents.source === text && contents.tag === undefined;
+  return whole && contents.value !== null ? contents.value : text;
 }

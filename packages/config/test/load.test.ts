@@ -140,12 +140,27 @@ describe("a wrong configuration", () => {
     ["CONFIG_VALUE", good.replace("type: GCS", "type: file")],
     ["CONFIG_VALUE", good.replace("model: large", "delivery: {dead_letter: nowhere}")],
     ["CONFIG_MISSING_KEY", "pipeline_options: {project: my-proj-123}\njob_config: {}\n"],
+    ["CONFIG_NO_INPUT", "job_name: my-job\npipeline_options: {project: my-proj-123}\njob_config: {}\n"],
+    ["CONFIG_TYPE", good.replace("    outputs:", "      -\n    outputs:")],
     ["CONFIG_SKIP_READ", good.replace("        topic:", "        skip_klio_read: true\n        topic:")],
   ])("has the code %s", (code, text) => {
     const { config, diagnostics } = load(text);
     expect(config).toBeUndefined();
     expect(diagnostics.map((d) => d.code)).toContain(code);
     for (const d of diagnostics) expect(d.line).toBeGreaterThan(0);
+  });
+
+  it.each(["*.wav", "a # b", "!foo bar", '"unclosed', "&x", "2021-01-10 00:00:00", "- a"])(
+    "takes an override's text as it stands: %s",
+    (text) => {
+      const { config } = load(good, { overrides: [["job_config.pattern", text]] });
+      expect(config?.job_config.user["pattern"]).toBe(text);
+    },
+  );
+
+  it("cannot be made to reach beyond itself by an override", () => {
+    load(good, { overrides: [["__proto__.polluted", "1"]] });
+    expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
   });
 
   it("reports an override that leads nowhere", () => {

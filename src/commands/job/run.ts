@@ -59,7 +59,9 @@ Not yet delivered messages live as long as the session; objects stay.`;
     };
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
     void this.#checkTypes(job, typeCheck.signal);
-    process.exitCode = await run.exited;
+    const { code, abnormal } = await run.exited;
+    if (abnormal !== undefined) this.tell(`✘ ${abnormal}; its messages are delivered again`);
+    process.exitCode = code;
     typeCheck.abort();
   }
 

@@ -77,7 +77,7 @@ export default class MessagePublish extends KlioCommand {
       const watch = flags.wait ? await this.#watch(broker, config.job_name) : undefined;
       const { published, failed } = await publishAll(ids, options, config, pubsub, topic);
       for (const p of published) this.log(`${p.entity_id} → message ${p.message_id}`);
-      const waited = watch?.until(published, AbortSignal.timeout(flags.timeout * 1_000), (outcome) => {
+      const waited = watch?.until(published, flags.timeout, (outcome) => {
         this.log(
           outcomeLine(outcome as unknown as Parameters<typeof outcomeLine>[0], { storage: shownStorage(directory) }),
         );

@@ -1,6 +1,7 @@
-import { existsSync, lstatSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { openPubSub, openStorage } from "../../cloud/index.js";
+import { KlioError } from "../../errors.js";
 import { type BuiltJob, buildJob, type LoadedJob } from "../../jobs/index.js";
 import { type Ensured, ensureResources, planResources } from "../../resources/index.js";
 import { joinSession, type Outcome, type Session, type SessionKey } from "../../session/index.js";
@@ -76,10 +77,18 @@ async function ensure(job: LoadedJob, session: Session): Promise<Ensured[]> {
   }
 }
 
-/** `.klio/storage` in the job leads to the session's buckets. */
+/** `.klio/storage` in the job leads to the session's buckets. Throws a KlioError when something else is in its place. */
 function linkStorage(directory: string, root: string): void {
   const link = join(directory, ".klio", "storage");
   mkdirSync(dirname(link), { recursive: true });
-  if (lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() === true) rmSync(link);
-  if (!existsSync(link)) symlinkSync(root, link, "dir");
+  const there = lstatSync(link, { throwIfNoEntry: false });
+  if (there !== undefined && !there.isSymbolicLink()) {
+    throw new KlioError("STORAGE_LINK", `${link} is not klio's link to the local session's storage`, {
+      hint: `Move what is in it to ${root} and remove it.`,
+    });
+  }
+  const fresh = `${link}.${process.pid}`;
+  rmSync(fresh, { force: true });
+  symlinkSync(root, fresh, "dir");
+  renameSync(fresh, link);
 }

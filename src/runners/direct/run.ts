@@ -8,9 +8,16 @@ export interface RunEvent {
   readonly [key: string]: unknown;
 }
 
+/** How the runtime ended. */
+export interface RunEnd {
+  readonly code: number;
+  /** What to tell when it ended otherwise than by itself. */
+  readonly abnormal: string | undefined;
+}
+
 export interface DirectRun {
-  /** Resolves to the runtime's exit code once it is gone. */
-  readonly exited: Promise<number>;
+  /** Resolves once the runtime is gone. */
+  readonly exited: Promise<RunEnd>;
   /** Asks it to drain; a second call ends the grace period. */
   stop(): void;
 }
@@ -39,6 +46,8 @@ export function runDirect(options: DirectRunOptions): DirectRun {
     buffer: false,
     reject: false,
     cleanup: false,
+    // The grace period is the job's to keep.
+    forceKillAfterDelay: false,
     // Its own process group: Ctrl-C reaches it through stop() alone, so that the second one means what it says.
     detached: true,
     env: {
@@ -56,9 +65,17 @@ export function runDirect(options: DirectRunOptions): DirectRun {
   });
   createInterface({ input: child.stderr, crlfDelay: Infinity }).on("line", options.onNoise);
   child.stdin.on("error", () => undefined);
+  let stopping = false;
   return {
-    exited: child.then(({ exitCode }) => exitCode ?? 1),
+    exited: child.then(({ exitCode, signal, originalMessage }) => {
+      if (exitCode !== undefined) return { code: exitCode, abnormal: undefined };
+      // Told to stop before it could listen: there was nothing in hand.
+      if (stopping && signal === "SIGTERM") return { code: 0, abnormal: undefined };
+      const how = signal === undefined ? `could not run: ${originalMessage}` : `was ended by ${signal}`;
+      return { code: 1, abnormal: `the job's process ${how}` };
+    }),
     stop: () => {
+      stopping = true;
       child.kill("SIGTERM");
     },
   };

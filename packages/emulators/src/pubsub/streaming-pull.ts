@@ -51,7 +51,9 @@ class Stream implements Consumer {
     this.#outstanding -= 1;
     this.#outstandingBytes -= lease.entry.stored.bytes;
     const at = this.#unsent.indexOf(lease);
-    if (at >= 0) this.#unsent.splice(at, 1);
+    if (at < 0) return;
+    this.#unsent.splice(at, 1);
+    this.#unsentBytes -= lease.entry.stored.bytes;
   }
 
   end(): void {

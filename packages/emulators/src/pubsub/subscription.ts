@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Subscription as SubscriptionResource } from "../../gen/google/pubsub/v1/pubsub_pb.js";
 import type { Observe, PubSubEvent } from "./broker.js";
 import type { StoredMessage } from "./message.js";
@@ -32,12 +33,14 @@ export interface Consumer {
 export class Subscription {
   readonly #consumers: Consumer[] = [];
   /** In publish order; what comes back goes to the front. */
-  #backlog: Entry[] = [];
+  #backlog: (Entry | undefined)[] = [];
   #head = 0;
   readonly #leases = new Map<string, Lease>();
   /** Ordering keys of which a message is handed out, with what waits behind it. */
   readonly #lanes = new Map<string, Entry[]>();
   readonly #pullers = new Set<() => void>();
+  /** In every ack id, so that one from before a restart, or of another subscription, means nothing here. */
+  readonly #incarnation = randomUUID();
   #lastAck = 0;
   #turn = 0;
   #closed = false;
@@ -161,7 +164,7 @@ export class Subscription {
     this.#tell("deliver", entry);
     const key = this.#laneOf(entry);
     if (key !== "") this.#lanes.set(key, this.#lanes.get(key) ?? []);
-    const ackId = `${this.#lastAck}`;
+    const ackId = `${this.#incarnation}:${this.#lastAck}`;
     const lease = { ackId, entry, consumer, deadline: Date.now() + seconds * 1_000 };
     this.#leases.set(ackId, lease);
     return lease;
@@ -225,6 +228,7 @@ export class Subscription {
   }
 
   #shift(): void {
+    this.#backlog[this.#head] = undefined; // what is acknowledged must not stay in memory
     this.#head += 1;
     if (this.#head < 4_096 || this.#head * 2 < this.#backlog.length) return;
     this.#backlog = this.#backlog.slice(this.#head);

@@ -1,4 +1,3 @@
-import { createReadStream } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { sendMedia } from "./download.js";
@@ -6,8 +5,8 @@ import { badRequest, notFound, notImplemented } from "./errors.js";
 import { listObjects } from "./listing.js";
 import { parseResource, readRelated } from "./multipart.js";
 import { checkPreconditions, preconditionsOf } from "./preconditions.js";
-import { type ObjectRecord, settingsOf, toResource } from "./record.js";
-import type { FileStore } from "./store.js";
+import { settingsOf, toResource } from "./record.js";
+import type { FileStore, OpenObject } from "./store.js";
 import { type Upload, Uploads } from "./uploads.js";
 
 /** One request, taken apart. */
@@ -107,21 +106,24 @@ export class Api {
       const change = parseResource(await readJson(call.request));
       sendJson(call, toResource(await this.store.patch(bucket, object, change, conditions), call.origin));
     } else if (call.method === "GET") {
-      const record = await this.#existing(bucket, object, call.query.get("generation"));
-      checkPreconditions(conditions, record);
-      if (call.query.get("alt") !== "media") sendJson(call, toResource(record, call.origin));
-      else await sendMedia(call.request, call.response, record, await this.store.pathOf(record));
+      const { record, file } = await this.#existing(bucket, object, call.query.get("generation"));
+      try {
+        checkPreconditions(conditions, record);
+        if (call.query.get("alt") !== "media") sendJson(call, toResource(record, call.origin));
+        else await sendMedia(call.request, call.response, record, file);
+      } finally {
+        await file.close();
+      }
     } else {
       throw notImplemented(name);
     }
   }
 
-  async #existing(bucket: string, object: string, generation: string | null): Promise<ObjectRecord> {
-    const record = await this.store.get(bucket, object);
-    if (record === undefined || (generation !== null && generation !== record.generation)) {
-      throw notFound(`No such object: ${bucket}/${object}`);
-    }
-    return record;
+  async #existing(bucket: string, object: string, generation: string | null): Promise<OpenObject> {
+    const found = await this.store.open(bucket, object);
+    if (found !== undefined && (generation === null || generation === found.record.generation)) return found;
+    await found?.file.close();
+    throw notFound(`No such object: ${bucket}/${object}`);
   }
 
   async #copy(call: Call, bucket: string, object: string): Promise<void> {
@@ -129,10 +131,15 @@ export class Api {
     if (b !== "b" || o !== "o" || target === undefined || targetObject === undefined) {
       throw badRequest(`not a copy's path: ${call.path.join("/")}`);
     }
+    for (const key of call.query.keys()) {
+      if (key.startsWith("ifSource")) throw notImplemented(`objects.${verb ?? ""} with ${key}`);
+    }
     const source = await this.#existing(bucket, object, call.query.get("sourceGeneration"));
     const body = parseResource(await readJson(call.request));
-    const settings = Object.keys(body).length === 0 ? source.settings : settingsOf(body);
-    const staged = await this.store.stage(createReadStream(await this.store.pathOf(source)) as AsyncIterable<Buffer>);
+    const settings = Object.keys(body).length === 0 ? source.record.settings : settingsOf(body);
+    const staged = await this.store
+      .stage(source.file.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>)
+      .finally(() => source.file.close());
     const record = await this.store.commit(target, targetObject, staged, settings, preconditionsOf(call.query));
     const resource = toResource(record, call.origin);
     const size = String(record.size);

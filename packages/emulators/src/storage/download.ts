@@ -1,4 +1,4 @@
-import { createReadStream } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
@@ -10,7 +10,7 @@ export async function sendMedia(
   request: IncomingMessage,
   response: ServerResponse,
   record: ObjectRecord,
-  path: string,
+  source: FileHandle,
 ): Promise<void> {
   const unpack =
     record.settings.contentEncoding === "gzip" && !/\bgzip\b/.test(request.headers["accept-encoding"] ?? "");
@@ -27,7 +27,8 @@ export async function sendMedia(
     response.end();
     return;
   }
-  const file = createReadStream(path, range === undefined ? {} : { start: range.first, end: range.last });
+  const bounds = range === undefined ? { start: 0, end: record.size - 1 } : { start: range.first, end: range.last };
+  const file = source.createReadStream({ ...bounds, autoClose: false });
   if (unpack) await pipeline(file, createGunzip(), response);
   else await pipeline(file, response);
 }
@@ -35,7 +36,7 @@ export async function sendMedia(
 function mediaHeaders(record: ObjectRecord): Record<string, string> {
   const { settings } = record;
   const headers: Record<string, string> = {
-    "content-type": settings.contentType ?? "application/octet-stream",
+    "content-type": headerText(settings.contentType ?? "application/octet-stream"),
     "accept-ranges": "bytes",
     etag: etagOf(record),
     "last-modified": new Date(record.updated).toUTCString(),
@@ -46,9 +47,10 @@ function mediaHeaders(record: ObjectRecord): Record<string, string> {
     "x-goog-stored-content-encoding": settings.contentEncoding ?? "identity",
     "x-goog-stored-content-length": String(record.size),
   };
-  if (settings.contentDisposition !== undefined) headers["content-disposition"] = settings.contentDisposition;
+  if (settings.contentDisposition !== undefined)
+    headers["content-disposition"] = headerText(settings.contentDisposition);
   if (settings.contentLanguage !== undefined) headers["content-language"] = settings.contentLanguage;
-  if (settings.cacheControl !== undefined) headers["cache-control"] = settings.cacheControl;
+  if (settings.cacheControl !== undefined) headers["cache-control"] = headerText(settings.cacheControl);
   return headers;
 }
 
@@ -61,4 +63,9 @@ function parseRange(header: string | undefined, size: number): { first: number; 
   const last = from === "" || to === "" ? size - 1 : Math.min(Number(to), size - 1);
   if (first >= size || last < first) throw rangeNotSatisfiable(`The requested range cannot be satisfied: ${header}`);
   return { first, last };
+}
+
+/** Headers carry bytes: other text goes as UTF-8. */
+function headerText(text: string): string {
+  return Buffer.from(text).toString("latin1");
 }

@@ -4,11 +4,13 @@ import { badRequest } from "./errors.js";
 // https://cloud.google.com/storage/docs/buckets#naming
 const bucketName = /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/;
 
+export function isBucketName(name: string): boolean {
+  const wrongPart = name.split(".").some((part) => part.length > 63 || part === "");
+  return bucketName.test(name) && !wrongPart && !name.startsWith("goog");
+}
+
 export function checkBucketName(name: string): string {
-  const tooLong = name.split(".").some((part) => part.length > 63 || part === "");
-  if (!bucketName.test(name) || tooLong || name.startsWith("goog")) {
-    throw badRequest(`Invalid bucket name: '${name}'`);
-  }
+  if (!isBucketName(name)) throw badRequest(`Invalid bucket name: '${name}'`);
   return name;
 }
 
@@ -30,6 +32,17 @@ const reserved = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?=\.|$)/i;
 /** klio's own folder at the root of a store; a bucket cannot have this name. */
 export const hiddenFolder = ".klio";
 export const besideFolder = "%@";
+
+/** Whether a segment can be a file's name as it stands, without leaving its folder. */
+export function isFileName(segment: string): boolean {
+  return (
+    segment !== "" &&
+    segment !== "." &&
+    segment !== ".." &&
+    !segment.includes("\0") &&
+    Buffer.byteLength(segment) <= 255
+  );
+}
 
 /** The path of an object below its bucket's folder, as segments none of which leaves it. */
 export function toSegments(name: string): string[] {

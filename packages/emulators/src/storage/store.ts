@@ -1,11 +1,21 @@
 import { randomUUID } from "node:crypto";
-import { createReadStream, createWriteStream, type Dirent } from "node:fs";
-import { lstat, mkdir, readdir, realpath, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { constants, createReadStream, createWriteStream, type Dirent } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, realpath, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { Checksums } from "./checksums.js";
-import { badRequest, conflict, forbidden, notFound } from "./errors.js";
-import { besideFolder, checkBucketName, checkObjectName, fromSegments, hiddenFolder, toSegments } from "./names.js";
+import { conflict, forbidden, notFound } from "./errors.js";
+import { fileAt, type Found, goneIsEmpty, keyOf, lstatOrNot } from "./files.js";
+import {
+  besideFolder,
+  checkBucketName,
+  checkObjectName,
+  fromSegments,
+  hiddenFolder,
+  isBucketName,
+  isFileName,
+  toSegments,
+} from "./names.js";
 import { checkPreconditions, type Preconditions } from "./preconditions.js";
 import { RecordFiles } from "./record-files.js";
 import { type ObjectRecord, type ObjectSettings, patchSettings } from "./record.js";
@@ -18,11 +28,9 @@ export interface Staged {
   readonly crc32c: string;
 }
 
-interface Found {
-  readonly path: string;
-  readonly key: string;
-  readonly size: number;
-  readonly mtimeNs: bigint;
+export interface OpenObject {
+  readonly record: ObjectRecord;
+  readonly file: FileHandle;
 }
 
 /** An object that was written, as it happens; for tests that keep a ledger. */
@@ -77,40 +85,56 @@ export class FileStore {
   async buckets(): Promise<string[]> {
     const entries = await readdir(this.root, { withFileTypes: true });
     return entries
-      .filter((e) => e.isDirectory() && e.name !== hiddenFolder)
+      .filter((e) => e.isDirectory() && isBucketName(e.name))
       .map((e) => e.name)
       .sort();
   }
 
   /** When the bucket was made. Throws 404. */
   async bucketCreated(name: string): Promise<Date> {
-    const found = name === hiddenFolder ? undefined : await lstatOrNot(join(this.root, basename(name)));
-    if (found?.isDirectory() !== true || basename(name) !== name)
-      throw notFound("The specified bucket does not exist.");
+    // Only what is a bucket's name: "..", "." and klio's own folder are not.
+    const found = isBucketName(name) ? await lstatOrNot(join(this.root, name)) : undefined;
+    if (found?.isDirectory() !== true) throw notFound("The specified bucket does not exist.");
     return found.birthtime;
   }
 
   async deleteBucket(name: string): Promise<void> {
     await this.bucketCreated(name);
-    for await (const _ of this.#walk(name, [])) throw conflict("The bucket you tried to delete is not empty.");
-    await rm(join(this.root, name), { recursive: true });
-    await this.#records.forgetBucket(name);
+    await this.#inTurn(name, async () => {
+      for await (const _ of this.#walk(name, [])) throw conflict("The bucket you tried to delete is not empty.");
+      await rm(join(this.root, name), { recursive: true });
+      await this.#records.forgetBucket(name);
+    });
   }
 
   // ---- objects
 
   /** The object's record, or undefined when there is none. Throws 404 when the bucket does not exist. */
   async get(bucket: string, name: string): Promise<ObjectRecord | undefined> {
-    await this.bucketCreated(bucket);
-    const found = await this.#find(bucket, name);
-    return found === undefined ? undefined : this.#recordOf(bucket, name, found);
+    const opened = await this.open(bucket, name);
+    await opened?.file.close();
+    return opened?.record;
   }
 
-  /** The path of the file that holds the object of this record, to be opened at once. */
-  async pathOf(record: ObjectRecord): Promise<string> {
-    const found = await this.#find(record.bucket, record.name);
-    if (found === undefined) throw notFound(`No such object: ${record.bucket}/${record.name}`);
-    return found.path;
+  /**
+   * The object's bytes and the record that belongs to them, however it is replaced meanwhile. The caller closes the file.
+   * Undefined when there is none. Throws 404 when the bucket does not exist.
+   */
+  async open(bucket: string, name: string): Promise<OpenObject | undefined> {
+    await this.bucketCreated(bucket);
+    for (;;) {
+      const found = await this.#find(bucket, name);
+      if (found === undefined) return undefined;
+      const file = await open(found.path, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => undefined);
+      if (file === undefined) continue; // replaced or removed since
+      const key = keyOf(await file.stat({ bigint: true }));
+      const record = await this.#records.read(bucket, key);
+      if (record?.name === name) return { record, file };
+      // A file without a record of its own was put there by hand, unless it was replaced since it was opened.
+      if ((await this.#find(bucket, name))?.key === key)
+        return { record: await this.#adopt(bucket, name, found), file };
+      await file.close();
+    }
   }
 
   /** Names and records in the order of the names' UTF-8 bytes. */
@@ -230,9 +254,16 @@ export class FileStore {
 
   async #find(bucket: string, name: string): Promise<Found | undefined> {
     const segments = toSegments(name);
-    const last = segments.pop() ?? "";
+    const found = await this.#findAt(bucket, segments);
+    const literal = name.split("/");
+    if (found !== undefined || literal.join("/") === segments.join("/") || !literal.every(isFileName)) return found;
+    return this.#findAt(bucket, literal); // put there by hand under a name that klio would escape
+  }
+
+  async #findAt(bucket: string, path: readonly string[]): Promise<Found | undefined> {
+    const last = path.at(-1) ?? "";
     let folder = join(this.root, bucket);
-    for (const segment of segments) {
+    for (const segment of path.slice(0, -1)) {
       folder = join(folder, segment);
       if ((await lstatOrNot(folder))?.isDirectory() !== true) return undefined;
     }
@@ -241,6 +272,8 @@ export class FileStore {
 
   /** Makes the folders an object needs and returns where its file goes. */
   async #place(bucket: string, name: string): Promise<string> {
+    const there = await this.#find(bucket, name);
+    if (there !== undefined) return there.path;
     const segments = toSegments(name);
     const last = segments.pop() ?? "";
     let folder = join(this.root, bucket);
@@ -257,7 +290,8 @@ export class FileStore {
     const taken = await lstatOrNot(plain);
     if (taken?.isSymbolicLink() === true)
       throw forbidden(`${plain} is a symbolic link; objects are not written through it`);
-    if (taken?.isDirectory() === true || (await lstatOrNot(beside))?.isFile() === true) return beside;
+    if (taken?.isDirectory() === true) return beside;
+    if (taken === undefined && (await lstatOrNot(beside))?.isFile() === true) return beside;
     return plain;
   }
 
@@ -272,7 +306,8 @@ export class FileStore {
   }
 
   async *#walk(bucket: string, segments: string[]): AsyncGenerator<{ name: string; found: Found }> {
-    const entries: Dirent[] = await readdir(join(this.root, bucket, ...segments), { withFileTypes: true });
+    const folder = join(this.root, bucket, ...segments);
+    const entries: Dirent[] = await readdir(folder, { withFileTypes: true }).catch(goneIsEmpty);
     for (const entry of entries) {
       const path = [...segments, entry.name];
       if (entry.isDirectory()) yield* this.#walk(bucket, path);
@@ -300,7 +335,7 @@ export class FileStore {
     const record: ObjectRecord = {
       bucket,
       name,
-      generation: (found.mtimeNs / 1_000n).toString(),
+      generation: (found.mtimeNs > 1_000n ? found.mtimeNs / 1_000n : 1n).toString(),
       metageneration: "1",
       size: found.size,
       ...checksums.digest(),
@@ -339,25 +374,4 @@ export class FileStore {
       if (this.#turns.get(bucket) === settled) this.#turns.delete(bucket);
     }
   }
-}
-
-async function lstatOrNot(path: string) {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    if (code === "ENAMETOOLONG") throw badRequest("The object's name is too long for this disk");
-    throw error;
-  }
-}
-
-async function fileAt(path: string): Promise<Found | undefined> {
-  const found = await lstat(path, { bigint: true }).catch(() => undefined);
-  if (found?.isFile() !== true) return undefined;
-  return { path, key: keyOf(found), size: Number(found.size), mtimeNs: found.mtimeNs };
-}
-
-function keyOf(file: { readonly ino: bigint; readonly mtimeNs: bigint; readonly size: bigint }): string {
-  return `${file.ino}-${file.mtimeNs}-${file.size}`;
 }

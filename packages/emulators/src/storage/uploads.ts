@@ -28,6 +28,7 @@ interface Session {
   readonly path: string;
   received: number;
   record?: ObjectRecord;
+  turn: Promise<unknown>;
 }
 
 /** How many resumable uploads may be open; the oldest is dropped first. */
@@ -47,7 +48,7 @@ export class Uploads {
   /** Opens a resumable upload and returns its id. */
   async begin(upload: Upload): Promise<string> {
     const id = randomUUID();
-    const session = { upload, path: this.store.stagingPath(), received: 0 };
+    const session = { upload, path: this.store.stagingPath(), received: 0, turn: Promise.resolve() };
     await writeFile(session.path, "");
     this.#sessions.set(id, session);
     const oldest = this.#sessions.keys().next();
@@ -59,6 +60,18 @@ export class Uploads {
   async put(id: string, range: string | undefined, body: AsyncIterable<Uint8Array>): Promise<Progress> {
     const session = this.#sessions.get(id);
     if (session === undefined) throw notFound(`no such upload: ${id}`);
+    // A client that tries again may do so while its first request still runs: one after the other.
+    const turn = session.turn.then(() => this.#put(id, session, range, body));
+    session.turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #put(
+    id: string,
+    session: Session,
+    range: string | undefined,
+    body: AsyncIterable<Uint8Array>,
+  ): Promise<Progress> {
     if (session.record !== undefined) return { state: "done", record: session.record };
     const { first, total, last } = parseRange(range);
     if (first !== undefined) {
