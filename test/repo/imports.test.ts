@@ -65,7 +65,7 @@ async function violations(forbidden: IForbiddenRuleType[], folders: string[]): P
       validate: true,
       ruleSet: { forbidden },
       doNotFollow: { path: "node_modules" },
-      tsPreCompilationDeps: false,
+      tsPreCompilationDeps: true,
       exclude: { path: "^test/fixtures" },
       enhancedResolveOptions: {
         exportsFields: ["exports"],

@@ -1,4 +1,4 @@
-export type { PubSubEvent } from "./pubsub/broker.js";
+export type { PubSubEvent } from "./pubsub/observe.js";
 export { startPubSub, type PubSubEmulator, type PubSubOptions } from "./pubsub/server.js";
 export { startStorage, type StorageEmulator, type StorageOptions } from "./storage/server.js";
 export type { StorageEvent } from "./storage/store.js";

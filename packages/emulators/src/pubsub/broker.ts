@@ -1,5 +1,6 @@
 import { type Subscription as SubscriptionResource, type Topic } from "../../gen/google/pubsub/v1/pubsub_pb.js";
 import type { StoredMessage } from "./message.js";
+import type { Observe } from "./observe.js";
 import { Subscription } from "./subscription.js";
 
 /** How often expired leases are looked for, in milliseconds. */
@@ -7,17 +8,6 @@ const tickMs = 100;
 
 /** The name a subscription shows once its topic is gone. Source: google.pubsub.v1.Subscription.topic. */
 export const deletedTopic = "_deleted-topic_";
-
-/** Something that happened in the emulator, for tests that keep a ledger. */
-export interface PubSubEvent {
-  readonly kind: "publish" | "deliver" | "acknowledge" | "give-back";
-  /** The topic for publish, else the subscription. */
-  readonly resource: string;
-  readonly messageId: string;
-  readonly attributes: Readonly<Record<string, string>>;
-}
-
-export type Observe = (event: PubSubEvent) => void;
 
 /** The state of all topics and subscriptions of one emulator, held in memory. */
 export class Broker {

@@ -2,8 +2,9 @@ import { createServer, type ServerHttp2Session } from "node:http2";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Publisher, Subscriber } from "../../gen/google/pubsub/v1/pubsub_pb.js";
 import { listenOrNext } from "../listen.js";
-import { Broker, type Observe } from "./broker.js";
+import { Broker } from "./broker.js";
 import { maxRequestBytes } from "./message.js";
+import type { Observe } from "./observe.js";
 import { publisherService } from "./publisher.js";
 import { subscriberService } from "./subscriber.js";
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Subscription as SubscriptionResource } from "../../gen/google/pubsub/v1/pubsub_pb.js";
-import type { Observe, PubSubEvent } from "./broker.js";
 import type { StoredMessage } from "./message.js";
+import type { Observe, PubSubEvent } from "./observe.js";
 
 /** A message handed out: it belongs to its consumer until acknowledged, given back or expired. */
 export interface Lease {

@@ -1,35 +1,14 @@
-import type { EffectiveConfig } from "@klio/config/effective";
 import { InputNotFoundError, isPermanent, PermanentError } from "../api/errors.js";
 import { leavingBytes } from "../api/leaving.js";
 import type { UploadedObject } from "../api/uploaded-object.js";
 import { type KlioMessage, elementOf } from "../message/index.js";
 import { objectPath } from "../objects/location.js";
-import type { ObjectStore } from "../objects/store.js";
 import { judge, OvertakenError, type Request } from "../objects/upload-rule.js";
-import type { Graph } from "./graph.js";
+import type { AttemptInput, Engine } from "./engine.js";
 import { ItemObjects } from "./item-objects.js";
 import { NodeError } from "./node-error.js";
 import { runGraph } from "./run-graph.js";
 import type { Sink } from "./sink.js";
-
-/** Everything an attempt needs that outlives it. */
-export interface Engine {
-  readonly config: EffectiveConfig;
-  readonly graph: Graph;
-  readonly store: ObjectStore;
-  /** State of each node, from its `setup`. */
-  readonly states: ReadonlyMap<string, unknown>;
-  /** Makes a folder for an attempt's temporary files. */
-  readonly temporaryFolder: () => Promise<string>;
-  readonly draining: () => boolean;
-}
-
-export interface AttemptInput {
-  readonly klioId: string;
-  readonly attempt: number;
-  readonly message: KlioMessage;
-  readonly signal: AbortSignal;
-}
 
 export interface AttemptOutput {
   readonly node: string;

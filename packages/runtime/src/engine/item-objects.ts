@@ -11,7 +11,7 @@ import type { UploadedObject } from "../api/uploaded-object.js";
 import { objectPath } from "../objects/location.js";
 import { type ObjectPath, uriOf } from "../objects/store.js";
 import { type Finding, judge, OvertakenError, type Request, uploadOnce } from "../objects/upload-rule.js";
-import type { Engine } from "./attempt.js";
+import type { Engine } from "./engine.js";
 
 /** One call of a transform's `process`; `attempt` counts its own tries. */
 export interface UserCall {

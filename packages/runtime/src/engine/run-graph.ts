@@ -5,7 +5,7 @@ import { isPermanent, PermanentError } from "../api/errors.js";
 import { mainTag, type Skip, type Tagged } from "../api/outcome.js";
 import type { GraphNode } from "../api/pipeline.js";
 import { OvertakenError } from "../objects/upload-rule.js";
-import type { AttemptInput, Engine } from "./attempt.js";
+import type { AttemptInput, Engine } from "./engine.js";
 import { inputNode, portKey } from "./graph.js";
 import type { ItemObjects, UserCall } from "./item-objects.js";
 import { NodeError } from "./node-error.js";

@@ -13,7 +13,8 @@ import {
   SupervisorFrameSchema,
   WorkerFrameSchema,
 } from "../../gen/worker_pb.js";
-import { AttemptTimeout, type Engine, runAttempt } from "../engine/attempt.js";
+import { AttemptTimeout, runAttempt } from "../engine/attempt.js";
+import type { Engine } from "../engine/engine.js";
 import { graphDigest, JobError, layOut } from "../engine/graph.js";
 import { GcsStore } from "../objects/gcs-store.js";
 import { FrameChannel, protocolVersion } from "../protocol/frames.js";
