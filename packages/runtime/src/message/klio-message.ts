@@ -47,8 +47,10 @@ export function elementOf(message: KlioMessage): string {
   throw new UndecodableError("the element is empty");
 }
 
-export function encodeMessage(message: KlioMessage): Uint8Array {
-  return toBinary(KlioMessageSchema, message);
+/** A Buffer, because Google's client takes any other Uint8Array byte by byte. */
+export function encodeMessage(message: KlioMessage): Buffer {
+  const bytes = toBinary(KlioMessageSchema, message);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function tryDecode(bytes: Uint8Array): KlioMessage | undefined {
