@@ -26,6 +26,8 @@ async function bundle(entry, outfile, options = {}) {
     target: "node20.19",
     format: "esm",
     legalComments: "none",
+    // Node's own punycode warns at every start of Node 21 and later that it is deprecated.
+    alias: { punycode: join(root, "node_modules/punycode/punycode.js") },
     metafile: true,
     logLevel: "warning",
     ...options,

@@ -19,6 +19,8 @@ const common = {
   keepNames: true,
   legalComments: "none",
   logLevel: "warning",
+  // Node's own warns at every start of Node 21 and later that it is deprecated.
+  alias: { punycode: join(root, "node_modules/punycode/punycode.js") },
   // Code that V8 takes from a cache cannot import() on Node 20 (bin/compile-cache.js).
   supported: { "dynamic-import": false },
   // Native code stays a dependency.
