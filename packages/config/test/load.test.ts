@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { formatDiagnostic, loadConfig, nearest } from "@klio/config";
 import { describe, expect, it } from "vitest";
 
@@ -17,10 +19,19 @@ job_config:
       - {type: GCS, data_location: gs://my-input/my-job, file_suffix: .wav}
 `;
 
+const vectors = JSON.parse(readFileSync(join(import.meta.dirname, "../../../spec/config-vectors.json"), "utf8")) as {
+  readonly valid: readonly { readonly name: string; readonly yaml: string }[];
+  readonly invalid: readonly { readonly name: string; readonly code: string; readonly yaml: string }[];
+};
+
 const load = (text: string, more: Partial<Parameters<typeof loadConfig>[0]> = {}) =>
   loadConfig({ file: "klio-job.yaml", text, ...more });
 
 describe("a right configuration", () => {
+  it.each(vectors.valid)("is accepted: $name", ({ yaml }) => {
+    expect(load(yaml).diagnostics).toEqual([]);
+  });
+
   it("is resolved with every default", () => {
     const { config, diagnostics } = load(good);
     expect(diagnostics).toEqual([]);
@@ -126,25 +137,8 @@ describe("a wrong configuration", () => {
     `);
   });
 
-  it.each([
-    ["CONFIG_SYNTAX", good.replace("project:", "project: [")],
-    ["CONFIG_SYNTAX", `${good}job_name: twice\n`],
-    ["CONFIG_TEMPLATE", good.replace("large", "$missing")],
-    ["CONFIG_NO_PROJECT", good.replace("project: my-proj-123", "region: europe-west1")],
-    [
-      "CONFIG_TOO_MANY",
-      good.replace("  data:", "      - {type: pubsub, topic: projects/my-proj-123/topics/out2}\n  data:"),
-    ],
-    ["CONFIG_ACK_DEADLINE", good.replace("model: large", "delivery: {ack_deadline: 5s}")],
-    ["CONFIG_BATCH", good.replace("job_config:", "  streaming: false\njob_config:")],
-    ["CONFIG_VALUE", good.replace("type: GCS", "type: file")],
-    ["CONFIG_VALUE", good.replace("model: large", "delivery: {dead_letter: nowhere}")],
-    ["CONFIG_MISSING_KEY", "pipeline_options: {project: my-proj-123}\njob_config: {}\n"],
-    ["CONFIG_NO_INPUT", "job_name: my-job\npipeline_options: {project: my-proj-123}\njob_config: {}\n"],
-    ["CONFIG_TYPE", good.replace("    outputs:", "      -\n    outputs:")],
-    ["CONFIG_SKIP_READ", good.replace("        topic:", "        skip_klio_read: true\n        topic:")],
-  ])("has the code %s", (code, text) => {
-    const { config, diagnostics } = load(text);
+  it.each(vectors.invalid)("has a code: $name, $code", ({ code, yaml }) => {
+    const { config, diagnostics } = load(yaml);
     expect(config).toBeUndefined();
     expect(diagnostics.map((d) => d.code)).toContain(code);
     for (const d of diagnostics) expect(d.line).toBeGreaterThan(0);
