@@ -53,6 +53,7 @@ export const errorCodes = {
     SETUP: "A transform's `setup` threw.",
     SUBSCRIPTION: "The subscription cannot be received from.",
     WORKER_START: "Workers die before they are ready.",
+    WORKER_RESTART: "Trouble: a worker died and is started again.",
     DEAD_LETTER_TOPIC: "Trouble: the dead-letter topic does not exist; the job waits for it.",
     DEAD_LETTER: "Trouble: the dead letter itself was refused; the message is given back.",
     LEASE_LOST: "Trouble: a message's lease could not be extended; it is delivered again.",

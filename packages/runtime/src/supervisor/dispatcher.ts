@@ -28,6 +28,8 @@ export interface DispatcherOptions {
   readonly onDeath: (work: Work, death: Death) => void;
   readonly onLog: (worker: number, work: Work | undefined, log: Log) => void;
   readonly onPrinted: (worker: number, stream: "stdout" | "stderr", line: string) => void;
+  /** A worker died, and another is started in its place after `delayMs`. */
+  readonly onRestart: (how: string, delayMs: number) => void;
   readonly onMetrics: (metrics: readonly Metric[]) => void;
 }
 
@@ -127,13 +129,15 @@ export class Dispatcher {
   /** Starts a worker in the place of one that died; at longer and longer intervals while they die at once. */
   #respawn(how: string, early: boolean): void {
     if (early) this.#failedStarts += 1;
-    if (early && this.#failedStarts >= maxFailedStarts) {
+    // Once a worker was ready the job's code is known to load, and what ends workers comes from outside.
+    if (!this.#everReady && this.#failedStarts >= maxFailedStarts) {
       const message = `${maxFailedStarts} workers in a row died before they were ready, the last by ${how}`;
       this.options.onFatal({ code: "WORKER_START", message, stack: "" });
       return;
     }
     const failures = Math.max(this.#failedStarts, this.#uselessWorkers);
     const delay = failures === 0 ? 0 : Math.min(100 * 2 ** failures, longestRestartMs);
+    this.options.onRestart(how, delay);
     setTimeout(() => {
       if (!this.#stopping) this.#spawn();
     }, delay);

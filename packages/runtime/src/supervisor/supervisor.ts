@@ -198,6 +198,9 @@ export class Supervisor {
       onPrinted: (worker, stream, line) => {
         this.#reporter.printed(worker, stream, line);
       },
+      onRestart: (how, delayMs) => {
+        this.#reporter.trouble("WORKER_RESTART", `a worker died (${how}); another is started in ${delayMs} ms`);
+      },
       onMetrics: (metrics) => {
         this.#metrics.add(metrics);
       },
