@@ -54,7 +54,7 @@ async function buildCommandLine() {
   });
   await build({
     ...common,
-    entryPoints: commands.map((f) => join(root, "src/commands", f)),
+    entryPoints: [...commands.map((f) => join(root, "src/commands", f)), join(root, "src/hooks/command-not-found.ts")],
     outbase: join(root, "src"),
     outdir: dist,
     plugins: [sharedOclif],

@@ -19,7 +19,7 @@ const alreadyExists = 6;
 /** `emulator` is `host:port`; absent: Pub/Sub with the application's default credentials. */
 export async function openPubSub(emulator: string | undefined): Promise<PubSubAdmin> {
   const { PublisherClient, SubscriberClient } = await import("@google-cloud/pubsub/build/src/v1/index.js");
-  const options = emulator === undefined ? {} : await emulatorOptions(emulator);
+  const options = emulator === undefined ? await signedIn() : await emulatorOptions(emulator);
   const publisher = new PublisherClient(options);
   const subscriber = new SubscriberClient(options);
   return {
@@ -40,9 +40,21 @@ export async function openPubSub(emulator: string | undefined): Promise<PubSubAd
       return response.messageIds?.[0] ?? "";
     },
     close: async () => {
-      await Promise.all([publisher.close(), subscriber.close()]);
+      // A client that could not sign in fails here once more.
+      await Promise.allSettled([publisher.close(), subscriber.close()]);
     },
   };
+}
+
+/** Looks for credentials before any client does: a client's failure to find them cannot be caught. */
+async function signedIn(): Promise<Record<string, never>> {
+  const { GoogleAuth } = await import("google-gax");
+  try {
+    await new GoogleAuth({ scopes: ["https://www.googleapis.com/auth/pubsub"] }).getClient();
+    return {};
+  } catch (error) {
+    throw unreachable(undefined, error);
+  }
 }
 
 async function emulatorOptions(address: string) {
@@ -72,7 +84,10 @@ function unreachable(emulator: string | undefined, error: unknown): KlioError {
   const reason = error instanceof Error ? error.message : String(error);
   const [where, hint] =
     emulator === undefined
-      ? ["Pub/Sub", "Sign in: gcloud auth application-default login"]
+      ? [
+          "Pub/Sub in Google Cloud",
+          "To work on this machine, start the job first: klio job run --direct-runner\n  For Google Cloud, sign in: gcloud auth application-default login",
+        ]
       : [`the Pub/Sub emulator at ${emulator}`, "Is it running? Unset PUBSUB_EMULATOR_HOST to use the local session."];
   return new KlioError("PUBSUB_UNREACHABLE", `${where} cannot be used: ${reason}`, { hint, cause: error });
 }

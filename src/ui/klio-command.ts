@@ -2,7 +2,7 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command, Flags } from "@oclif/core";
 import { chalkStderr } from "chalk";
-import { formatDiagnostic } from "@klio/config";
+import { formatDiagnostic, nearest } from "@klio/config";
 import { KlioError } from "../errors.js";
 import type { JobOptions, LoadedJob } from "../jobs/index.js";
 import { type SessionKey, stateHomeOf } from "../session/index.js";
@@ -99,7 +99,7 @@ export abstract class KlioCommand extends Command {
       process.exitCode = 130;
       return undefined;
     }
-    return super.catch(error);
+    return super.catch(withNearestFlag(error, Object.keys(this.ctor.flags)));
   }
 
   protected override toErrorJson(error: unknown): unknown {
@@ -109,6 +109,17 @@ export abstract class KlioCommand extends Command {
     }
     return { error: { code: "USAGE", message: error instanceof Error ? error.message : String(error) } };
   }
+}
+
+/** Adds to oclif's error about an unknown flag which one was probably meant. */
+function withNearestFlag<E extends Error>(error: E, known: readonly string[]): E {
+  const { flags } = error as { flags?: unknown };
+  if (!error.message.startsWith("Nonexistent flag") || !Array.isArray(flags)) return error;
+  for (const flag of flags.map(String)) {
+    const meant = nearest(flag.replace(/^-+/, "").split("=")[0] ?? "", known);
+    if (meant !== undefined) error.message += `\nDid you mean --${meant}?`;
+  }
+  return error;
 }
 
 /** What failed, the places, what to do. */

@@ -269,7 +269,27 @@ describe("job create", () => {
   });
 });
 
+describe("what is mistyped", () => {
+  it("is answered with what was probably meant", async () => {
+    const command = await user.klio(["jbo", "run"]);
+    expect(command.code).toBe(2);
+    expect(command.stderr).toContain("Did you mean: klio job run");
+    const flag = await user.klio(["job", "run", "--direct-runer"]);
+    expect(flag.code).toBe(2);
+    expect(flag.stderr).toContain("Did you mean --direct-runner?");
+  });
+});
+
 describe("message publish", () => {
+  it("says what to do when no session runs and nobody is signed in", async () => {
+    const job = await user.job("my-job");
+    const { code, stderr } = await user.klio(["message", "publish", "x"], job, { METADATA_SERVER_DETECTION: "none" });
+    expect(code).toBe(1);
+    expect(stderr).toContain("in Google Cloud, project test-project");
+    expect(stderr).toContain("klio job run --direct-runner");
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
   it("refuses combinations that cannot be meant, a missing topic, a job that is not there", async () => {
     const job = await user.job("my-job");
     const publish = (...args: string[]) => user.klio(["message", "publish", "x", ...args], job);

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "../..");
 const features = readdirSync(join(root, "src"), { withFileTypes: true })
-  .filter((e) => e.isDirectory() && !["commands", "ui", "cloud"].includes(e.name))
+  .filter((e) => e.isDirectory() && !["commands", "hooks", "ui", "cloud"].includes(e.name))
   .map((e) => e.name);
 
 const never = (name: string, from: object, to: object): IForbiddenRuleType => ({ name, severity: "error", from, to });
