@@ -20,6 +20,7 @@ export const errorCodes = {
     SESSION_SILENT: "The local session's process is there but does not answer.",
     SESSION_START: "The local session's process did not start; its log is named.",
     SESSION_VERSION: "The local session that runs belongs to another version of klio.",
+    SUBSCRIPTION_TOPIC: "The job's subscription exists, but on another topic.",
     STORAGE_LINK: "`.klio/storage` in the job is no link of klio's.",
     TEMPLATE: "There is no template of that name.",
     TOPIC_MISSING: "The topic to publish to does not exist.",

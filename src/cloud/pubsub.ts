@@ -3,6 +3,7 @@ import { KlioError } from "../errors.js";
 /** What klio's commands ask of Pub/Sub. */
 export interface PubSubAdmin {
   createTopic(name: string): Promise<Created>;
+  /** Throws a KlioError when the subscription exists on another topic: what is published to this one would be lost. */
   createSubscription(name: string, topic: string, ackDeadlineSeconds: number): Promise<Created>;
   topicExists(name: string): Promise<boolean>;
   /** Resolves to the message's id. */
@@ -24,8 +25,19 @@ export async function openPubSub(emulator: string | undefined): Promise<PubSubAd
   const subscriber = new SubscriberClient(options);
   return {
     createTopic: (name) => created(publisher.createTopic({ name })),
-    createSubscription: (name, topic, ackDeadlineSeconds) =>
-      created(subscriber.createSubscription({ name, topic, ackDeadlineSeconds })),
+    async createSubscription(name, topic, ackDeadlineSeconds) {
+      const state = await created(subscriber.createSubscription({ name, topic, ackDeadlineSeconds }));
+      if (state === "created") return state;
+      const [existing] = await subscriber.getSubscription({ subscription: name });
+      if (existing.topic === topic) return state;
+      throw new KlioError(
+        "SUBSCRIPTION_TOPIC",
+        `${name} exists and receives from ${existing.topic ?? "nothing"}, not from ${topic}`,
+        {
+          hint: "Name another subscription in job_config.events.inputs, or delete this one (in a local session: stop its jobs).",
+        },
+      );
+    },
     async topicExists(topic) {
       try {
         await publisher.getTopic({ topic });

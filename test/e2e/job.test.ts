@@ -186,6 +186,21 @@ describe("a job made from `streaming`", () => {
     expect(stderr).toContain("the local session ended before the job was done with: x");
   });
 
+  it("is refused when its subscription exists on another topic, where its messages would be lost", async () => {
+    const [a, b] = [await user.job("job-a"), await user.job("job-b")];
+    const run = user.start(["job", "run", "--direct-runner"], a);
+    await run.until("is ready");
+    const subscription = "projects/test-project/subscriptions/job-a-input-job-a";
+    const other = await user.klio(
+      ["job", "run", "--direct-runner", "-O", `job_config.events.inputs.0.subscription=${subscription}`],
+      b,
+    );
+    expect(other.code).toBe(1);
+    expect(other.stderr).toContain("exists and receives from projects/test-project/topics/job-a-input");
+    await run.stop();
+    expect(await user.processesLeft()).toEqual([]);
+  });
+
   it("shares its session with another job, and whoever leaves first disturbs nobody", async () => {
     const [a, b] = [await user.job("job-a"), await user.job("job-b")];
     const runs = [a, b].map((job) => user.start(["job", "run", "--direct-runner"], job));
