@@ -100,12 +100,15 @@ export async function buildRuntime() {
     ...(await bundle("src/testing/index.ts", "testing.js")),
     ...(await bundle("src/supervisor/main.ts", "supervisor.js", heavy)),
     ...(await bundle("src/worker/main.ts", "worker.js", heavy)),
+    ...(await bundle("src/event-files/main.ts", "event-files.js", heavy)),
   ];
   types();
   writeFileSync(join(out, "bin.js"), '#!/usr/bin/env node\nimport "./supervisor.js";\n', { mode: 0o755 });
   writeFileSync(join(out, "THIRD-PARTY-NOTICES.txt"), notices(inputs));
   cpSync(join(root, "LICENSE"), join(out, "LICENSE"));
   cpSync(join(source, "README.md"), join(out, "README.md"));
+  // Editors find it by the first line of a job's klio-job.yaml.
+  cpSync(join(root, "spec/klio-job.schema.json"), join(out, "klio-job.schema.json"));
   const manifest = {
     name: "@klio/runtime",
     version,
@@ -119,7 +122,7 @@ export async function buildRuntime() {
       "./testing": { types: "./types/runtime/src/testing/index.d.ts", default: "./testing.js" },
       "./package.json": "./package.json",
     },
-    files: ["*.js", "types", "LICENSE", "README.md", "THIRD-PARTY-NOTICES.txt"],
+    files: ["*.js", "*.schema.json", "types", "LICENSE", "README.md", "THIRD-PARTY-NOTICES.txt"],
   };
   writeFileSync(join(out, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
   const vendor = join(root, "dist/vendor");

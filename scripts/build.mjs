@@ -1,5 +1,5 @@
 // Builds everything that ships: protocols, runtime, command line, templates. Run by scripts/setup.mjs when sources changed.
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, relative } from "node:path";
 import { build } from "esbuild";
@@ -43,6 +43,18 @@ const sharedOclif = {
   },
 };
 
+/** Google's clients are large: modules of their own, loaded by the commands that need them when they do. */
+const lazyClients = {
+  name: "lazy-clients",
+  setup(setup) {
+    setup.onResolve({ filter: /^\.\/google-\w+\.js$/ }, ({ path, importer }) => {
+      if (!importer.includes("/src/cloud/")) return undefined;
+      // Every bundle that holds src/cloud lies two folders below dist.
+      return { path: `../../cloud/${path.slice(2)}`, external: true };
+    });
+  },
+};
+
 async function buildCommandLine() {
   const commands = readdirSync(join(root, "src/commands"), { recursive: true }).filter((f) => f.endsWith(".ts"));
   rmSync(join(dist, "commands"), { recursive: true, force: true });
@@ -57,22 +69,40 @@ async function buildCommandLine() {
     entryPoints: [...commands.map((f) => join(root, "src/commands", f)), join(root, "src/hooks/command-not-found.ts")],
     outbase: join(root, "src"),
     outdir: dist,
-    plugins: [sharedOclif],
+    plugins: [sharedOclif, lazyClients],
   });
+  const clients = ["pubsub", "storage"].map((name) => join(root, `src/cloud/google-${name}.ts`));
+  await build({ ...common, entryPoints: clients, outdir: join(dist, "cloud") });
   await build({ ...common, entryPoints: [join(root, "src/session/process.ts")], outfile: join(dist, "session.cjs") });
   writeFileSync(join(dist, "package.json"), '{ "type": "commonjs" }\n');
 }
 
-/** A template is a folder by itself; what it has in common with an example is copied from there. */
+/**
+ * A template is a folder by itself. Each of its files comes from its own folder, from the example it is made of, or from what
+ * all templates have in common.
+ */
 function buildTemplates() {
+  const source = join(root, "templates");
   const target = join(dist, "templates");
   rmSync(target, { recursive: true, force: true });
-  cpSync(join(root, "templates"), target, { recursive: true });
-  for (const name of readdirSync(target)) {
-    const { example } = JSON.parse(readFileSync(join(target, name, "template.json"), "utf8"));
-    for (const file of example?.files ?? []) {
-      cpSync(join(root, "examples", example.name, file), join(target, name, "files", file), { recursive: true });
+  for (const name of readdirSync(source).filter((n) => !n.startsWith("_"))) {
+    const { example, ...manifest } = JSON.parse(readFileSync(join(source, name, "template.json"), "utf8"));
+    const own = join(source, name, "files");
+    const folders = [own, ...(example === undefined ? [] : [join(root, "examples", example)]), join(source, "_common")];
+    const listed = manifest.files.map((f) => f.from ?? f);
+    for (const file of listed) {
+      const folder = folders.find((f) => existsSync(join(f, file)));
+      // The lockfile is made with the rest of the template.
+      if (folder === undefined && file !== "package-lock.json.hbs")
+        throw new Error(`templates/${name}: there is no ${file}`);
+      if (folder !== undefined) cpSync(join(folder, file), join(target, name, "files", file), { recursive: true });
     }
+    for (const file of readdirSync(own, { recursive: true, withFileTypes: true }).filter((e) => e.isFile())) {
+      const path = relative(own, join(file.parentPath, file.name));
+      if (!listed.some((l) => path === l || path.startsWith(`${l}/`)))
+        throw new Error(`templates/${name} does not list ${path}`);
+    }
+    writeFileSync(join(target, name, "template.json"), JSON.stringify(manifest, null, 2));
   }
 }
 

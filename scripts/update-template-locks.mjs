@@ -1,16 +1,21 @@
-// Writes templates/<name>/files/package-lock.json.hbs: the lockfile of a job made from the template, with the job's name and
-// the runtime's tarball left open. Run it after changing a template's packages: node scripts/update-template-locks.mjs
+// Writes the package-lock.json.hbs beside each package.json.hbs of the templates: the lockfile of a job made from it, with the
+// job's name and the runtime's tarball left open. Run it after changing packages: node scripts/update-template-locks.mjs
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
-for (const name of readdirSync(join(root, "templates"))) {
+const done = new Set();
+for (const name of readdirSync(join(root, "templates")).filter((n) => !n.startsWith("_"))) {
+  const own = join(root, "templates", name, "files");
+  const folder = existsSync(join(own, "package.json.hbs")) ? own : join(root, "templates/_common");
+  if (done.has(folder)) continue;
+  done.add(folder);
   const work = mkdtempSync(join(tmpdir(), "klio-lock-"));
-  const target = join(root, "templates", name, "files/package-lock.json.hbs");
-  rmSync(target, { force: true });
-  rmSync(join(root, "dist/templates", name, "files/package-lock.json.hbs"), { force: true });
+  const target = join(folder, "package-lock.json.hbs");
+  // An empty one: npm makes it anew.
+  writeFileSync(join(root, "dist/templates", name, "files/package-lock.json.hbs"), "{}");
   const job = join(work, "job");
   const flags = [
     "--from",
@@ -25,6 +30,7 @@ for (const name of readdirSync(join(root, "templates"))) {
   execFileSync(process.execPath, [join(root, "bin/run.js"), "job", "create", ...flags, "--output", job], {
     stdio: "ignore",
   });
+  rmSync(join(job, "package-lock.json"));
   execFileSync("npm", ["install", "--package-lock-only", "--no-audit", "--no-fund"], { cwd: job, stdio: "ignore" });
   const lock = JSON.parse(readFileSync(join(job, "package-lock.json"), "utf8"));
   lock.name = lock.packages[""].name = "@@jobName@@";

@@ -19,7 +19,7 @@ const alreadyExists = 6;
 
 /** `emulator` is `host:port`; absent: Pub/Sub with the application's default credentials. */
 export async function openPubSub(emulator: string | undefined): Promise<PubSubAdmin> {
-  const { PublisherClient, SubscriberClient } = await import("@google-cloud/pubsub/build/src/v1/index.js");
+  const { PublisherClient, SubscriberClient } = await import("./google-pubsub.js");
   const options = emulator === undefined ? await signedIn() : await emulatorOptions(emulator);
   const publisher = new PublisherClient(options);
   const subscriber = new SubscriberClient(options);
@@ -60,7 +60,7 @@ export async function openPubSub(emulator: string | undefined): Promise<PubSubAd
 
 /** Looks for credentials before any client does: a client's failure to find them cannot be caught. */
 async function signedIn(): Promise<Record<string, never>> {
-  const { GoogleAuth } = await import("google-gax");
+  const { GoogleAuth } = await import("./google-pubsub.js");
   try {
     await new GoogleAuth({ scopes: ["https://www.googleapis.com/auth/pubsub"] }).getClient();
     return {};
@@ -72,7 +72,7 @@ async function signedIn(): Promise<Record<string, never>> {
 async function emulatorOptions(address: string) {
   // Otherwise the client looks for Google's metadata server on the network, in vain and with a warning.
   process.env["METADATA_SERVER_DETECTION"] ??= "none";
-  const { grpc } = await import("google-gax");
+  const { grpc } = await import("./google-pubsub.js");
   const [host = "127.0.0.1", port = "8085"] = address.replace(/^https?:\/\//, "").split(":");
   return { servicePath: host, port: Number(port), sslCreds: grpc.credentials.createInsecure(), projectId: "emulator" };
 }

@@ -6,7 +6,7 @@ export interface StorageAdmin {
 /** `emulator` is `http://host:port`; absent: Cloud Storage with the application's default credentials. */
 export async function openStorage(project: string, emulator: string | undefined): Promise<StorageAdmin> {
   if (emulator !== undefined) process.env["METADATA_SERVER_DETECTION"] ??= "none"; // see pubsub.ts
-  const { Storage } = await import("@google-cloud/storage");
+  const { Storage } = await import("./google-storage.js");
   const storage = new Storage({ projectId: project, ...(emulator === undefined ? {} : { apiEndpoint: emulator }) });
   return {
     async createBucket(name) {

@@ -1,6 +1,7 @@
-import { existsSync } from "node:fs";
-import { cp, mkdir, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
-import { dirname, extname, join, relative } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cp, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { dirname, extname, join, relative, sep } from "node:path";
 import type { BuildFailure, Message, Plugin } from "esbuild";
 import { effectiveFile } from "@klio/config/effective";
 import { KlioError } from "../errors.js";
@@ -15,20 +16,30 @@ export interface BuiltJob {
   readonly runtime: string;
   /** Whether that is the job's own, installed one. */
   readonly installed: boolean;
+  /** SHA-256 of what was built: equal when a save changed nothing. */
+  readonly digest: string;
 }
+
+/** Where `klio job build` leaves what it builds; relative to the job. */
+export const buildFolder = join(".klio", "build");
 
 const sources = [".ts", ".mts"];
 const tests = /\.(test|spec)\.m?ts$/;
 
+/** Whether a file of a job is built: code and what lies beside it, but not its tests. The path is relative to the job. */
+export function isBuilt(file: string): boolean {
+  return file.startsWith(`src${sep}`) && !tests.test(file) && !file.endsWith(".d.ts") && !file.includes("node_modules");
+}
+
 /**
- * Compiles a job's TypeScript file by file, with source maps, into `.klio/build`, beside its effective configuration. The old
- * build stays until the new one is whole. `bundledRuntime` is the runtime to link where the job has none installed.
- * Throws a KlioError with the places of all syntax errors.
+ * Compiles a job's TypeScript file by file, with source maps, into a folder of the job (`folder`, relative to it), beside its
+ * effective configuration. What is there stays until the new build is whole. `bundledRuntime` is the runtime to link where the
+ * job has none installed. Throws a KlioError with the places of all syntax errors.
  */
-export async function buildJob(job: LoadedJob, bundledRuntime: string): Promise<BuiltJob> {
+export async function buildJob(job: LoadedJob, bundledRuntime: string, folder = buildFolder): Promise<BuiltJob> {
   const { directory } = job;
-  const target = join(directory, ".klio", "build");
-  const staging = join(directory, ".klio", `build.${process.pid}`);
+  const target = join(directory, folder);
+  const staging = `${target}.${process.pid}.new`;
   const { code, assets } = await findSources(directory);
   if (!code.includes(join("src", "run.ts"))) {
     throw new KlioError("JOB_ENTRY", `${directory} has no src/run.ts`, {
@@ -37,7 +48,7 @@ export async function buildJob(job: LoadedJob, bundledRuntime: string): Promise<
   }
   await rm(staging, { recursive: true, force: true });
   try {
-    await compile(directory, code, [...code, ...assets], staging);
+    const compiled = await compile(directory, code, [...code, ...assets], staging);
     for (const file of assets) await cp(join(directory, file), join(staging, file));
     await writeFile(join(staging, effectiveFile), `${JSON.stringify(job.config, null, 2)}\n`);
     await writeFile(join(staging, "package.json"), '{ "type": "module" }\n');
@@ -45,13 +56,21 @@ export async function buildJob(job: LoadedJob, bundledRuntime: string): Promise<
     await rename(target, old).catch(() => undefined); // there may be none
     await rename(staging, target);
     await rm(old, { recursive: true, force: true });
+    const digest = createHash("sha256").update(compiled).update(JSON.stringify(job.config));
+    for (const file of assets) digest.update(file).update(await readFile(join(target, file)));
+    const runtime = runtimeOf(directory, bundledRuntime);
+    await linkRuntime(directory, runtime.installed ? undefined : bundledRuntime);
+    const files = [...code.map((f) => f.replace(/\.(m?)ts$/, ".$1js")), ...assets];
+    return {
+      directory: target,
+      files,
+      runtime: runtime.bin,
+      installed: runtime.installed,
+      digest: digest.digest("hex"),
+    };
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
-  const runtime = runtimeOf(directory, bundledRuntime);
-  await linkRuntime(directory, runtime.installed ? undefined : bundledRuntime);
-  const files = code.map((f) => f.replace(/\.(m?)ts$/, ".$1js"));
-  return { directory: target, files: [...files, ...assets], runtime: runtime.bin, installed: runtime.installed };
 }
 
 async function findSources(directory: string): Promise<{ code: string[]; assets: string[] }> {
@@ -60,7 +79,7 @@ async function findSources(directory: string): Promise<{ code: string[]; assets:
   const files = entries
     .filter((e) => e.isFile())
     .map((e) => relative(directory, join(e.parentPath, e.name)))
-    .filter((f) => !tests.test(f) && !f.endsWith(".d.ts") && !f.includes("node_modules"))
+    .filter(isBuilt)
     .sort();
   const isCode = (f: string) => sources.includes(extname(f));
   return { code: files.filter(isCode), assets: files.filter((f) => !isCode(f)) };
@@ -71,10 +90,11 @@ async function compile(
   code: readonly string[],
   emitted: readonly string[],
   outdir: string,
-): Promise<void> {
+): Promise<string> {
   const { build } = await import("esbuild");
   try {
-    await build({
+    const { metafile } = await build({
+      metafile: true,
       absWorkingDir: directory,
       entryPoints: [...code],
       outdir,
@@ -88,10 +108,15 @@ async function compile(
       logLevel: "silent",
       plugins: [fileByFile(directory, new Set(emitted))],
     });
+    const texts = await Promise.all(Object.keys(metafile.outputs).map((f) => readFile(join(directory, f), "utf8")));
+    return texts.join("\0");
   } catch (error) {
     const { errors } = error as Partial<BuildFailure>;
     if (errors === undefined) throw error;
-    throw new KlioError("JOB_COMPILE", "the job does not compile", { details: errors.map(describe), cause: error });
+    throw new KlioError("JOB_COMPILE", "the job does not compile", {
+      details: errors.map((e) => describe(e, directory)),
+      cause: error,
+    });
   }
 }
 
@@ -120,16 +145,37 @@ function fileByFile(directory: string, emitted: ReadonlySet<string>): Plugin {
   };
 }
 
-function describe({ text, location }: Message): string {
+/** The place, the reason, and the code around it. */
+function describe({ text, location }: Message, directory: string): string {
   if (location === null) return text;
-  const { file, line, column, lineText } = location;
-  const gutter = `${line}`;
-  return `${file}:${line}:${column + 1}: error: ${text}\n    ${gutter} | ${lineText}\n    ${" ".repeat(gutter.length)} | ${" ".repeat(column)}^`;
+  const { file, line, column } = location;
+  const lines = readLines(join(directory, file));
+  const first = Math.max(0, line - 1 - around);
+  const width = String(line + around).length;
+  const frame = lines.slice(first, line + around).flatMap((source, i) => {
+    const at = first + i + 1;
+    const shown = `${at === line ? ">" : " "} ${String(at).padStart(width)} | ${source}`;
+    return at === line ? [shown, `  ${" ".repeat(width)} | ${" ".repeat(column)}^`] : [shown];
+  });
+  return [`${file}:${line}:${column + 1}: error: ${text}`, ...frame.map((l) => `  ${l}`)].join("\n");
+}
+
+/** Lines of code shown before and after the one with the mistake. */
+const around = 2;
+
+function readLines(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8").split("\n");
+  } catch {
+    return []; // removed meanwhile
+  }
 }
 
 /** Lets a job that is not installed find the runtime: a link beside its build. An installed one wins. */
 async function linkRuntime(directory: string, bundled: string | undefined): Promise<void> {
   const link = join(directory, ".klio", "node_modules", "@klio", "runtime");
+  // Left alone when it is right: a job that runs may be reading through it.
+  if ((await readlink(link).catch(() => undefined)) === bundled && bundled !== undefined) return;
   await rm(link, { recursive: true, force: true });
   if (bundled === undefined) return;
   await mkdir(dirname(link), { recursive: true });

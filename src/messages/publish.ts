@@ -9,6 +9,8 @@ export interface PublishOptions {
   readonly topDown: boolean;
   readonly bottomUp: boolean;
   readonly nonKlio: boolean;
+  /** Name of the event input to publish to; absent: the first that receives messages. */
+  readonly input?: string;
 }
 
 export interface Published {
@@ -23,6 +25,13 @@ export interface Failed {
 
 /** Refuses what cannot be meant. Throws a KlioError. */
 export function checkPublishOptions(options: PublishOptions, config: EffectiveConfig): string {
+  const { inputs } = config.job_config.events;
+  const named = options.input === undefined ? undefined : inputs.find((i) => i.name === options.input);
+  if (options.input !== undefined && named === undefined) {
+    throw new KlioError("PUBLISH_INPUT", `${config.job_name} has no event input "${options.input}"`, {
+      hint: `There are: ${inputs.map((i) => i.name).join(", ")}.`,
+    });
+  }
   if (options.topDown && options.bottomUp) {
     throw new KlioError("PUBLISH_MODE", "--top-down and --bottom-up exclude each other");
   }
@@ -34,7 +43,13 @@ export function checkPublishOptions(options: PublishOptions, config: EffectiveCo
       hint: "Set job_config.allow_non_klio_messages: true in klio-job.yaml and start the job again.",
     });
   }
-  const topic = config.job_config.events.inputs[0]?.topic;
+  const input = named ?? inputs.find((i) => i.type === "pubsub");
+  if (input?.type !== "pubsub") {
+    throw new KlioError("NO_INPUT_TOPIC", `${config.job_name} receives no messages: its elements come from files`, {
+      hint: "Run it: klio job run --direct-runner",
+    });
+  }
+  const { topic } = input;
   if (topic === undefined) {
     throw new KlioError("NO_INPUT_TOPIC", `${config.job_name} names no topic to publish to`, {
       hint: "Add the topic of its subscription to job_config.events.inputs in klio-job.yaml.",

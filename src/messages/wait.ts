@@ -3,7 +3,15 @@ import type { Outcome, Session } from "../session/index.js";
 import type { Published } from "./publish.js";
 
 /** Outcomes after which the job is done with a message. */
-const final = new Set(["processed", "passed-through", "skipped", "not-for-this-job", "duplicate", "dead-letter"]);
+const final = new Set([
+  "processed",
+  "passed-through",
+  "skipped",
+  "not-for-this-job",
+  "duplicate",
+  "sent-upstream",
+  "dead-letter",
+]);
 
 /** Collects what the session tells of a job's messages, from before they are published until they are done. */
 export class OutcomeWatch {

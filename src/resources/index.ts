@@ -1,2 +1,3 @@
 export { type Ensured, ensureResources } from "./ensure.js";
-export { planResources, type Resources } from "./plan.js";
+export { needsNothing, planResources, type Resources } from "./plan.js";
+export { createResources } from "./create.js";

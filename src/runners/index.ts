@@ -1,6 +1,6 @@
 import { KlioError } from "../errors.js";
 
-export { type LocalRun, runLocally } from "./direct/local-run.js";
+export { LocalJob, type LocalJobOptions } from "./direct/local-job.js";
 export type { RunEvent } from "./direct/run.js";
 
 /** Runners by the names of `pipeline_options.runner`. */

@@ -1,112 +1,135 @@
+import { nearest } from "@klio/config";
 import { KlioError } from "../errors.js";
+import { outputTopicOf, parseDependency, type ParentJob } from "./dependencies.js";
+import {
+  type Answers,
+  checkAnswer,
+  isTrue,
+  jobNameQuestion,
+  optionQuestions,
+  projectQuestion,
+  type Question,
+  templateQuestions,
+} from "./questions.js";
+import type { Template } from "./templates.js";
 
-/** What a job is made from. */
-export interface Answers {
-  readonly jobName: string;
-  readonly project: string;
-  readonly inputTopic: string;
-  readonly outputTopic: string;
-  readonly inputLocation: string;
-  readonly outputLocation: string;
+/** How answers that no flag gave are found. */
+export interface Ask {
+  text(question: Question, byDefault: string | undefined): Promise<string>;
+  confirm(message: string, byDefault: boolean): Promise<boolean>;
 }
 
-/** One answer: its flag, how it is asked for, what it is when nobody says, and what it must be. */
-export interface Question {
-  readonly key: keyof Answers;
-  readonly flag: string;
-  readonly prompt: string;
-  /** Undefined: there is no sensible default. The answers so far are given. */
-  readonly byDefault: (answers: Partial<Answers>) => string | undefined;
-  readonly rule: string;
-  readonly pattern: RegExp;
+/** What the command line gave. */
+export interface Given {
+  /** By flag, without the hyphens. */
+  readonly flags: Readonly<Record<string, string | undefined>>;
+  /** `--answer KEY=VALUE`, of a template's own questions. */
+  readonly answers: ReadonlyMap<string, string>;
+  /** `--dependency`, in order. */
+  readonly dependencies: readonly string[];
 }
 
-const topicPattern =
-  /^projects\/(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]\/topics\/(?!goog)[A-Za-z][A-Za-z0-9_.~+%-]{2,254}$/;
-const topicRule = "projects/PROJECT_ID/topics/TOPIC_ID; the id has 3 to 255 letters, digits and -_.~+%, a letter first";
-const locationPattern = /^gs:\/\/[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:\/[^\r\n\0]*)?$/;
-const locationRule = "gs://BUCKET or gs://BUCKET/FOLDER; a bucket has 3 to 63 lower-case letters, digits and -_.";
-
-/** In the order in which they are asked. */
-export const questions: readonly Question[] = [
-  {
-    key: "jobName",
-    flag: "job-name",
-    prompt: "Name of the job",
-    byDefault: () => undefined,
-    rule: "lower-case letters, digits and hyphens, a letter first, no hyphen last, at most 63",
-    pattern: /^[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$/,
-  },
-  {
-    key: "project",
-    flag: "gcp-project",
-    prompt: "Google Cloud project (for local work it need not exist)",
-    byDefault: () => undefined,
-    rule: "6 to 30 lower-case letters, digits and hyphens, a letter first, no hyphen last",
-    pattern: /^(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$/,
-  },
-  {
-    key: "inputTopic",
-    flag: "input-topic",
-    prompt: "Topic the job receives from",
-    byDefault: ({ project, jobName }) => `projects/${project}/topics/${jobName}-input`,
-    rule: topicRule,
-    pattern: topicPattern,
-  },
-  {
-    key: "outputTopic",
-    flag: "output-topic",
-    prompt: "Topic the job sends to",
-    byDefault: ({ project, jobName }) => `projects/${project}/topics/${jobName}-output`,
-    rule: topicRule,
-    pattern: topicPattern,
-  },
-  {
-    key: "inputLocation",
-    flag: "input-data-location",
-    prompt: "Where input objects are",
-    byDefault: ({ project, jobName }) => `gs://${project?.replaceAll(/[.:]/g, "-")}-input/${jobName}`,
-    rule: locationRule,
-    pattern: locationPattern,
-  },
-  {
-    key: "outputLocation",
-    flag: "output-data-location",
-    prompt: "Where output objects go",
-    byDefault: ({ project, jobName }) => `gs://${project?.replaceAll(/[.:]/g, "-")}-output/${jobName}`,
-    rule: locationRule,
-    pattern: locationPattern,
-  },
-];
-
-/** True, or which rule the answer breaks: the form that prompts take. */
-export function checkAnswer(question: Question, value: string): true | string {
-  return question.pattern.test(value) ? true : `It must be ${question.rule}`;
+export interface Collected {
+  readonly answers: Answers;
+  readonly parents: readonly ParentJob[];
+  /** Options of `pipeline_options` that were given. */
+  readonly options: readonly { readonly key: string; readonly value: string | number | readonly string[] }[];
 }
-
-/** How answers that no flag gave are found: by asking, by default, or not at all. */
-export type Ask = (question: Question, byDefault: string | undefined) => Promise<string>;
 
 /** Collects all answers: flags first, then `ask`. Throws a KlioError that names the flag of a wrong or missing answer. */
-export async function collectAnswers(flags: Readonly<Record<string, string | undefined>>, ask: Ask): Promise<Answers> {
-  const answers: Partial<Record<keyof Answers, string>> = {};
-  for (const question of questions) {
-    const given = flags[question.flag];
-    const value = given ?? (await ask(question, question.byDefault(answers)));
-    const verdict = checkAnswer(question, value);
-    if (verdict !== true) {
-      const message = `--${question.flag} ${JSON.stringify(value)} is not right`;
-      throw new KlioError("CREATE_ANSWER", message, { hint: `${verdict}.` });
-    }
+export async function collectAnswers(template: Template, given: Given, ask: Ask): Promise<Collected> {
+  refuseUseless(template, given);
+  const answers: Record<string, string> = {};
+  const answer = async (question: Question) => {
+    const own = question.flag === `answer ${question.key}`;
+    const flag = own ? given.answers.get(question.key) : given.flags[question.flag];
+    const value = flag ?? (await ask.text(question, question.byDefault(answers)));
+    checkOrThrow(question, value);
     answers[question.key] = value;
+  };
+  await answer(jobNameQuestion);
+  await answer(projectQuestion);
+  const parents = await collectParents(template, given, answers["project"] ?? "", ask);
+  const [first, second] = parents;
+  if (first !== undefined) answers["parentTopic"] = outputTopicOf(first);
+  if (second !== undefined) answers["secondParentTopic"] = outputTopicOf(second);
+  for (const question of template.questions) await answer(question);
+  const options = await collectOptions(given, answers, ask);
+  return { answers, parents, options };
+}
+
+/** An answer that the template has no place for would be lost in silence. */
+function refuseUseless(template: Template, given: Given): void {
+  const asked = template.questions.map((q) => q.flag);
+  for (const { flag } of templateQuestions) {
+    if (given.flags[flag] === undefined || asked.includes(flag)) continue;
+    throw new KlioError("CREATE_NO_PLACE", `--${flag} has no meaning for the template ${template.name}`, {
+      hint: `It is told: ${asked.map((f) => `--${f}`).join(", ")}.`,
+    });
   }
-  return answers as Answers;
+  const own = template.questions.filter((q) => q.flag === `answer ${q.key}`).map((q) => q.key);
+  for (const key of given.answers.keys()) {
+    if (own.includes(key)) continue;
+    const meant = nearest(key, own);
+    const known = own.length === 0 ? "It has no questions of its own." : `It asks: ${own.join(", ")}.`;
+    throw new KlioError("CREATE_NO_PLACE", `--answer ${key} has no meaning for the template ${template.name}`, {
+      hint: meant === undefined ? known : `Did you mean --answer ${meant}=…?`,
+    });
+  }
+}
+
+function checkOrThrow(question: Question, value: string): void {
+  const verdict = checkAnswer(question, value);
+  if (verdict === true) return;
+  throw new KlioError("CREATE_ANSWER", `--${question.flag} ${JSON.stringify(value)} is not right`, {
+    hint: `${verdict}.`,
+  });
+}
+
+async function collectParents(template: Template, given: Given, project: string, ask: Ask): Promise<ParentJob[]> {
+  const parents = given.dependencies.map((text) => parseDependency(text, project));
+  const topics = template.questions.filter((q) => q.flag.endsWith("input-topic"));
+  if (parents.length > 0 || topics.length === 0 || topics.some((q) => given.flags[q.flag] !== undefined))
+    return parents;
+  const parent = { ...jobNameQuestion, flag: "dependency", prompt: "Name of that job" };
+  const itsProject = { ...projectQuestion, flag: "dependency", prompt: "Its Google Cloud project" };
+  let more = await ask.confirm("Does it receive from another job?", false);
+  while (more) {
+    const jobName = await ask.text(parent, undefined);
+    parents.push({ jobName, project: await ask.text(itsProject, project), region: undefined, inputTopics: [] });
+    more = parents.length < topics.length && (await ask.confirm("From another one?", false));
+  }
+  return parents;
+}
+
+async function collectOptions(given: Given, answers: Record<string, string>, ask: Ask): Promise<Collected["options"]> {
+  const wanted = await ask.confirm("Set options of Dataflow now? They can be added to klio-job.yaml later", false);
+  const options: { key: string; value: string | number | readonly string[] }[] = [];
+  for (const question of optionQuestions) {
+    const flag = given.flags[question.flag];
+    const value = flag ?? (wanted ? await ask.text(question, question.byDefault(answers)) : undefined);
+    if (value === undefined) continue;
+    checkOrThrow(question, value);
+    answers[question.key] = value;
+    if (question.option === undefined || value === "") continue;
+    const typed = question.type === "integer" ? Number(value) : question.type === "list" ? value.split(",") : value;
+    options.push({ key: question.option, value: typed });
+  }
+  if (!isTrue(answers["useFnapi"])) return options;
+  // What Klio writes when it is asked for Beam's FnAPI.
+  const others = options.filter((o) => o.key !== "experiments");
+  const experiments = (answers["experiments"] ?? "").split(",").filter((e) => e !== "" && e !== "beam_fn_api");
+  return [...others, { key: "experiments", value: ["beam_fn_api", ...experiments] }];
 }
 
 /** For `--use-defaults` and for runs without a terminal: the default, or an error that names the flag. */
-export const askNobody: Ask = (question, byDefault) => {
-  if (byDefault !== undefined) return Promise.resolve(byDefault);
-  throw new KlioError("CREATE_MISSING", `--${question.flag} is missing`, {
-    hint: `Give it: --${question.flag} VALUE (${question.rule}).`,
-  });
+export const askNobody: Ask = {
+  text: (question, byDefault) => {
+    if (byDefault !== undefined) return Promise.resolve(byDefault);
+    const [flag = "", key] = question.flag.split(" ");
+    throw new KlioError("CREATE_MISSING", `--${question.flag} is missing`, {
+      hint: `Give it: --${flag} ${key === undefined ? "" : `${key}=`}VALUE (${question.rule}).`,
+    });
+  },
+  confirm: (_, byDefault) => Promise.resolve(byDefault),
 };

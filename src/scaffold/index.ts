@@ -1,4 +1,7 @@
-export { type Answers, type Ask, askNobody, checkAnswer, collectAnswers, type Question, questions } from "./answers.js";
+export { type Ask, askNobody, type Collected, collectAnswers, type Given } from "./answers.js";
 export { installJob } from "./install.js";
-export { renderJob } from "./render.js";
+export { type Answers, checkAnswer, isTrue, optionQuestions, type Question, templateQuestions } from "./questions.js";
+export { type RenderedFile, renderJob } from "./render.js";
 export { findTemplate, listTemplates, type Template } from "./templates.js";
+export { drawTree } from "./tree.js";
+export { planWrite, refuseFilled, writeJob, type WritePlan } from "./write.js";

@@ -1,110 +1,99 @@
 import { createHash } from "node:crypto";
-import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join, relative } from "node:path";
-import { KlioError } from "../errors.js";
-import type { Answers } from "./answers.js";
-import type { Template } from "./templates.js";
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { stringify } from "yaml";
+import type { Collected } from "./answers.js";
+import { isInside, type Template, type TemplateFile } from "./templates.js";
 
-export interface RenderOptions {
-  readonly template: Template;
-  readonly answers: Answers;
-  /** The job's directory; made with its parents when absent. Absolute. */
-  readonly target: string;
-  /** The runtime's tarball, which the job vendors. */
-  readonly tarball: string;
+/** A file of a job that is to be written; its path is relative to the job, with slashes. */
+export interface RenderedFile {
+  readonly path: string;
+  readonly data: Buffer;
 }
 
-/**
- * Writes a job. All or nothing: it is put together beside its place and moved there at the end.
- * Returns the files, relative to the job. Throws a KlioError when there is something in its place.
- */
-export async function renderJob(options: RenderOptions): Promise<string[]> {
-  await refuseFilled(options.target);
-  const made = await mkdir(options.target, { recursive: true });
-  // Inside its place: the same disk and the same rights, and a directory somebody stands in is not replaced.
-  const staging = join(options.target, `.klio-create-${process.pid}`);
-  try {
-    await mkdir(staging);
-    await fill(staging, options);
-    for (const name of await readdir(staging)) await rename(join(staging, name), join(options.target, name));
-  } catch (error) {
-    if (made !== undefined) await rm(made, { recursive: true, force: true });
-    throw error;
-  } finally {
-    await rm(staging, { recursive: true, force: true });
-  }
-  return (await filesBelow(options.target)).filter((f) => !f.startsWith(".git/"));
-}
-
-/** A fresh repository (`git init`) counts as empty. */
-async function refuseFilled(target: string): Promise<void> {
-  const entries = await readdir(target).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw new KlioError("CREATE_TARGET", `${target} cannot be used: ${String(error)}`, { cause: error });
-  });
-  const found = entries.filter((name) => name !== ".git");
-  if (found.length === 0) return;
-  const some = found.slice(0, 3).join(", ") + (found.length > 3 ? ", …" : "");
-  throw new KlioError("CREATE_NOT_EMPTY", `${target} is not empty (${some})`, {
-    hint: "Name an empty or new directory with --output.",
-  });
-}
-
-async function fill(staging: string, { template, answers, tarball }: RenderOptions): Promise<void> {
+/** Renders every file of a job, in memory. `tarball` is the runtime's, which the job vendors. */
+export async function renderJob(template: Template, collected: Collected, tarball: string): Promise<RenderedFile[]> {
   const { default: handlebars } = await import("handlebars");
   const engine = handlebars.create();
-  // Both quote: whatever an answer holds, it stays a value.
-  engine.registerHelper("yaml", (value: string) => yamlScalar(value));
-  engine.registerHelper("json", (value: string) => JSON.stringify(value));
-  const values = await templateValues(template, answers, tarball);
-  for (const file of await filesBelow(template.files)) {
-    const source = join(template.files, file);
-    const target = join(
-      staging,
-      dirname(file),
-      basename(file)
-        .replace(/^_/, ".")
-        .replace(/\.hbs$/, ""),
-    );
-    await mkdir(dirname(target), { recursive: true });
-    if (!file.endsWith(".hbs")) await cp(source, target);
-    else {
-      const render = engine.compile(await readFile(source, "utf8"), { noEscape: true, strict: true });
-      await writeFile(target, render(values));
-    }
+  for (const [name, helper] of Object.entries(helpers)) engine.registerHelper(name, helper);
+  const runtime = await readFile(tarball);
+  const values = valuesOf(template, collected, basename(tarball), runtime);
+  const render = (text: string) => engine.compile(text, { noEscape: true, strict: true })(values);
+  const files: RenderedFile[] = [];
+  for (const file of template.files) {
+    const path = pathOf(file, render);
+    if (path === undefined || (collected.answers["workerImage"] !== undefined && ofImage.includes(path))) continue;
+    const data = await readFile(join(template.folder, file.from));
+    files.push({ path, data: file.from.endsWith(".hbs") ? Buffer.from(render(data.toString())) : data });
   }
-  await mkdir(join(staging, "vendor"));
-  await cp(tarball, join(staging, "vendor", basename(tarball)));
+  files.push({ path: `vendor/${basename(tarball)}`, data: runtime });
+  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-async function templateValues(template: Template, answers: Answers, tarball: string) {
-  const digest = createHash("sha512")
-    .update(await readFile(tarball))
-    .digest("base64");
-  const local = (location: string) => location.replace(/^gs:\/\//, ".klio/storage/");
+/** Somebody who brings an image needs nothing to build one with, as in Klio. */
+const ofImage = ["Dockerfile", ".dockerignore"];
+
+function pathOf(file: TemplateFile, render: (text: string) => string): string | undefined {
+  const path =
+    file.to === undefined
+      ? file.from
+          .split("/")
+          .map((part) => part.replace(/^_/, "."))
+          .join("/")
+          .replace(/\.hbs$/, "")
+      : render(file.to);
+  // A sample whose place is the user's own (another folder, a bucket, a pattern) is not theirs to be given.
+  return isInside(path) && !path.includes("://") && !/[*?[\]{}]/.test(path)
+    ? path.replace(/^(?:\.\/)+/, "")
+    : undefined;
+}
+
+function valuesOf(template: Template, { answers, parents, options }: Collected, tarball: string, runtime: Buffer) {
+  const digest = createHash("sha512").update(runtime).digest("base64");
+  const local = (location: string | undefined) => (location ?? "").replace(/^gs:\/\//, ".klio/storage/");
+  const subscription = (topic: string | undefined) =>
+    `projects/${answers["project"] ?? ""}/subscriptions/${topic?.split("/").at(-1) ?? ""}-${answers["jobName"] ?? ""}`;
   return {
-    ...template.defaults,
+    ...template.values,
     ...answers,
-    subscription: `projects/${answers.project}/subscriptions/${answers.inputTopic.split("/").at(-1) ?? ""}-${answers.jobName}`,
-    inputFolder: local(answers.inputLocation),
-    outputFolder: local(answers.outputLocation),
-    runtimeTarball: basename(tarball),
+    dependencies: parents,
+    options,
+    subscription: subscription(answers["inputTopic"]),
+    secondSubscription: subscription(answers["secondInputTopic"]),
+    inputFolder: local(answers["inputLocation"]),
+    outputFolder: local(answers["outputLocation"]),
+    picture: `${local(answers["outputLocation"])}/sense-and-sensibility-1.png`,
+    deadLetterFile: `${answers["jobName"] ?? ""}-dead-letter.jsonl`,
+    runtimeTarball: tarball,
     runtimeIntegrity: `sha512-${digest}`,
-    runtimeVersion: /-(\d+\.\d+\.\d+.*)\.tgz$/.exec(basename(tarball))?.[1] ?? "",
+    runtimeVersion: /-(\d+\.\d+\.\d+.*)\.tgz$/.exec(tarball)?.[1] ?? "",
   };
 }
 
-/** A YAML scalar of a text: plain where that reads back as the same text, else quoted. */
-function yamlScalar(value: string): string {
-  const plain = /^[A-Za-z][A-Za-z0-9_./:-]*$/.test(value) && !/:$|: |^(?:true|false|null|yes|no|on|off)$/i.test(value);
-  // In klio-job.yaml a dollar begins a template value.
-  return plain || /^\.[a-z]+$/.test(value) ? value : JSON.stringify(value).replaceAll("$", "$$$$");
+/** Each quotes for its language: whatever an answer holds, it stays a value. */
+const helpers = {
+  yaml: (value: unknown) => yamlValue(value),
+  json: (value: unknown) => JSON.stringify(value),
+  docker: (value: string) => JSON.stringify(value).replaceAll("$", "\\$"),
+  shell: (value: string) => (/^[\w./-]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`),
+  code: (value: string) => markdownCode(value),
+  concat: (...parts: unknown[]) => parts.slice(0, -1).join(""),
+  dataType: (location: string) => (location.startsWith("gs://") ? "gcs" : "file"),
+};
+
+function yamlValue(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(yamlValue).join(", ")}]`;
+  if (typeof value !== "string") return JSON.stringify(value);
+  // In klio-job.yaml a dollar begins a template value. A list's comma and bracket would end a plain value in it.
+  const plain = stringify(value, { lineWidth: 0 }).trimEnd();
+  const quoted = /[,[\]{}\n]/.test(plain) && plain.startsWith(value.slice(0, 1)) ? JSON.stringify(value) : plain;
+  return quoted.replaceAll("$", "$$$$");
 }
 
-async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((e) => e.isFile())
-    .map((e) => relative(folder, join(e.parentPath, e.name)))
-    .sort();
+/** https://spec.commonmark.org/0.31.2/#code-spans: as many backticks around as are nowhere inside. */
+function markdownCode(value: string): string {
+  const longest = Math.max(0, ...(value.match(/`+/g) ?? []).map((run) => run.length));
+  const fence = "`".repeat(longest + 1);
+  const space = longest > 0 ? " " : "";
+  return `${fence}${space}${value}${space}${fence}`;
 }

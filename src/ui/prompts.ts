@@ -1,17 +1,23 @@
 import type { Ask } from "../scaffold/index.js";
 
 /** Asks in the terminal, with the default filled in and the answer checked while it is typed. */
-export function askInTerminal(check: (question: Parameters<Ask>[0], value: string) => true | string): Ask {
-  return async (question, byDefault) => {
-    const { input } = await import("@inquirer/prompts");
-    return input(
-      {
-        message: question.prompt,
-        validate: (value) => check(question, value),
-        ...(byDefault === undefined ? {} : { default: byDefault }),
-      },
-      { output: process.stderr },
-    );
+export function askInTerminal(check: (question: Parameters<Ask["text"]>[0], value: string) => true | string): Ask {
+  return {
+    text: async (question, byDefault) => {
+      const { input } = await import("@inquirer/prompts");
+      return input(
+        {
+          message: question.prompt,
+          validate: (value) => check(question, value),
+          ...(byDefault === undefined ? {} : { default: byDefault }),
+        },
+        { output: process.stderr },
+      );
+    },
+    confirm: async (message, byDefault) => {
+      const { confirm } = await import("@inquirer/prompts");
+      return confirm({ message, default: byDefault }, { output: process.stderr });
+    },
   };
 }
 

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { chalkStderr } from "chalk";
 import type { RunEvent } from "../runners/index.js";
+import { gatheredLine, type Summary, summaryLines } from "./batch-view.js";
 
 interface OutcomeLine {
   readonly outcome: string;
@@ -28,6 +29,7 @@ const signs: Readonly<Record<string, string>> = {
   "passed-through": green("↷"),
   skipped: yellow("⊘"),
   "not-for-this-job": dim("·"),
+  "sent-upstream": yellow("↥"),
   duplicate: dim("·"),
   "dead-letter": red("✘"),
   "given-back": yellow("↩"),
@@ -60,13 +62,58 @@ export function eventLine(event: RunEvent, shown: Shown): string | undefined {
       return yellow(`! ${text("message")}`);
     case "fatal":
       return `${red("✘")} ${multiline(event["message"])}${stack(event)}`;
+    case "reloaded":
+      return green("↻ the new code is in service");
+    case "reload-failed":
+      return `${red("✘")} the new code does not run, the last good one goes on: ${multiline(event["message"])}${stack(event)}`;
+    case "config-changed":
+      return changeLines(event);
+    case "restarting":
+      return dim("restarting: what is in hand is finished first");
+    case "change-refused":
+      return refused(event);
+    case "ended":
+      return `${red("✘")} ${text("message")}`;
+    case "session-gone":
+      return yellow(`! ${text("message")}`);
+    case "notice":
+      return dim(text("message"));
+    case "type-error":
+      return yellow(`! ${multiline(event["message"])}`);
+    case "gathered":
+      return gatheredLine(event);
+    case "summary":
+      return summaryLines(event as unknown as Summary);
     case "draining":
+      if (event["reason"] === "every element is done") return undefined;
       return dim(`stopping: ${String(event["in_hand"])} message(s) in hand; once more Ctrl-C gives them back at once`);
     case "stopped":
+      if (event["batch"] === true) return undefined;
       return dim(`stopped: ${String(event["done"])} done, ${String(event["given_back"])} given back`);
     default:
       return undefined;
   }
+}
+
+/** What changed in klio-job.yaml, key by key, and what that means. */
+function changeLines(event: RunEvent): string {
+  const changes = (event["changes"] ?? []) as readonly {
+    readonly key: string;
+    readonly before?: unknown;
+    readonly after?: unknown;
+    readonly effect: string;
+  }[];
+  const value = (v: unknown) => (v === undefined ? dim("none") : printable(JSON.stringify(v)));
+  const lines = changes.map((c) => `    ${c.key}: ${value(c.before)} → ${value(c.after)} ${dim(`(${c.effect}s)`)}`);
+  const what = event["effect"] === "restart" ? "the job restarts" : "it is reloaded";
+  return [`${yellow("↻")} klio-job.yaml changed, ${what}:`, ...lines].join("\n");
+}
+
+/** A change that cannot be taken over: as it would be shown had the job not been running. */
+function refused(event: RunEvent): string {
+  const lines = (event["details"] as readonly string[] | undefined) ?? [];
+  const head = `${red("✘")} ${multiline(event["message"])}; the last good version goes on ${dim(`[${String(event["code"])}]`)}`;
+  return [head, ...lines.map((l) => `  ${l.replaceAll("\n", "\n  ")}`)].join("\n");
 }
 
 /** The frames of a stack that are the user's own. */
@@ -107,11 +154,17 @@ function multiline(value: unknown): string {
 /** Says that the job is ready, with every address. */
 export function readyLines(
   event: RunEvent,
-  session: { readonly pubsub: string; readonly storage: string; readonly moved: readonly string[] },
+  session: { readonly pubsub: string; readonly storage: string; readonly moved: readonly string[] } | undefined,
   storage: string,
 ): string[] {
-  const moved = session.moved.map((m) => yellow(`! the usual port is taken (${m}); a free one is used`));
+  const moved = session?.moved ?? [];
   const job = typeof event["job"] === "string" ? event["job"] : "";
-  const where = `Pub/Sub ${session.pubsub} · Cloud Storage ${session.storage} · files in ${storage}`;
-  return [...moved, `${green("✔")} ${bold(job)} is ready: ${where} · ${String(event["workers"])} worker(s)`];
+  const where =
+    session === undefined
+      ? "files on this machine"
+      : `Pub/Sub ${session.pubsub} · Cloud Storage ${session.storage} · files in ${storage}`;
+  return [
+    ...(moved.length === 0 ? [] : [yellow(`! the usual port is taken (${moved.join(", ")}); a free one is used`)]),
+    `${green("✔")} ${bold(job)} is ready: ${where} · ${String(event["workers"])} worker(s)`,
+  ];
 }

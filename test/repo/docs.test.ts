@@ -22,7 +22,7 @@ describe("the reference", () => {
     );
     const text = sources.join("\n");
     const pattern =
-      /(?:KlioError\(\s*|JobError\(\s*|trouble\(|code: |code = |\? error\.code : |"code" in error \? error\.code : )"([A-Z][A-Z_]{3,})"/g;
+      /(?:KlioError\(\s*|JobError\(\s*|trouble\(|EventFileError\(\s*|BatchError\(\s*|code: |code = |\? error\.code : |"code" in error \? error\.code : )"([A-Z][A-Z_]{3,})"/g;
     const severities = [
       "DEBUG",
       "INFO",
@@ -33,6 +33,9 @@ describe("the reference", () => {
       "USAGE",
       "ENOENT",
       "EEXIST",
+      "ENOTDIR",
+      "EISDIR",
+      "ENAMETOOLONG",
       "EPERM",
     ];
     const used = new Set([...text.matchAll(pattern)].map((m) => m[1] ?? "").filter((c) => !severities.includes(c)));

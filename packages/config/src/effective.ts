@@ -9,6 +9,7 @@ export interface EffectiveConfig {
 export interface PipelineOptions {
   readonly project: string;
   readonly runner: string;
+  /** False: a batch job, which ends with its event files. */
   readonly streaming: boolean;
   readonly [key: string]: unknown;
 }
@@ -17,13 +18,18 @@ export interface JobConfig {
   readonly allow_non_klio_messages: boolean;
   readonly events: { readonly inputs: readonly EventInput[]; readonly outputs: readonly EventOutput[] };
   readonly data: { readonly inputs: readonly DataInput[]; readonly outputs: readonly DataOutput[] };
+  /** The parent jobs. */
+  readonly dependencies: readonly Dependency[];
   readonly delivery: Delivery;
   readonly workers: Workers;
   /** The job's own keys, which its code reads as `config`. */
   readonly user: Readonly<Record<string, unknown>>;
 }
 
-export interface EventInput {
+export type EventInput = PubSubInput | FileInput;
+export type EventOutput = PubSubOutput | FileOutput;
+
+export interface PubSubInput {
   readonly type: "pubsub";
   readonly name: string;
   /** Absent when only the subscription is configured: the job can read, but nobody can publish to it by name. */
@@ -31,16 +37,42 @@ export interface EventInput {
   readonly subscription: string;
 }
 
-export interface EventOutput {
+export interface PubSubOutput {
   readonly type: "pubsub";
   readonly name: string;
   readonly topic: string;
   readonly skip_klio_write: boolean;
 }
 
-export interface DataInput {
-  readonly type: "gcs";
+export type CompressionType = "auto" | "gzip" | "uncompressed";
+
+/** Text files whose lines are elements. Relative paths are those of the directory the job is run in. */
+export interface FileInput {
+  readonly type: "file";
   readonly name: string;
+  /** A path or `gs://…`, perhaps with wildcards. */
+  readonly location: string;
+  readonly skip_header_lines: number;
+  readonly compression_type: CompressionType;
+}
+
+/** Text files with an element a line: `location-00000-of-00001` + suffix. */
+export interface FileOutput {
+  readonly type: "file";
+  readonly name: string;
+  readonly location: string;
+  readonly file_name_suffix: string;
+  readonly num_shards: number;
+  readonly header?: string;
+  readonly footer?: string;
+  readonly compression_type: CompressionType;
+  readonly skip_klio_write: boolean;
+}
+
+export interface DataInput {
+  readonly type: "gcs" | "file";
+  readonly name: string;
+  /** `gs://…`, or a folder. */
   readonly location: string;
   readonly file_suffix: string;
   readonly ping: boolean;
@@ -48,12 +80,21 @@ export interface DataInput {
 }
 
 export interface DataOutput {
-  readonly type: "gcs";
+  readonly type: "gcs" | "file";
   readonly name: string;
+  /** `gs://…`, or a folder. */
   readonly location: string;
   readonly file_suffix: string;
   readonly force: boolean;
   readonly skip_klio_existence_check: boolean;
+}
+
+export interface Dependency {
+  readonly job_name: string;
+  readonly gcp_project: string;
+  readonly region?: string;
+  /** At least one; the first is sent to. */
+  readonly input_topics: readonly string[];
 }
 
 /** Times in milliseconds. */
@@ -64,7 +105,7 @@ export interface Delivery {
   readonly timeout_ms: number;
   readonly ack_deadline_ms: number;
   readonly grace_period_ms: number;
-  /** A topic, or "none". */
+  /** A topic, a .jsonl file (batch), or "none". */
   readonly dead_letter: string;
 }
 
@@ -80,4 +121,10 @@ export const effectiveFile = "effective.json";
 /** A subscription beside the dead-letter topic keeps what is published there until somebody reads it. */
 export function deadLetterSubscription(topic: string): string {
   return topic.replace("/topics/", "/subscriptions/");
+}
+
+/** Whether dead letters go to a topic, to a file, or nowhere. */
+export function deadLetterKind(deadLetter: string): "topic" | "file" | "none" {
+  if (deadLetter === "none") return "none";
+  return deadLetter.startsWith("projects/") && !deadLetter.endsWith(".jsonl") ? "topic" : "file";
 }

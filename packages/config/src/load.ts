@@ -59,23 +59,26 @@ function withoutNulls(value: unknown): unknown {
   );
 }
 
-/** Klio calls a data entry's location `data_location` as well, and takes types in any case. */
+/** Other names that Klio has for a location. */
+const locationAliases = { data: "data_location", inputs: "file_pattern", outputs: "file_path_prefix" } as const;
+
+/** Renames Klio's aliases, and takes types in any case. */
 function renameAliases(config: Record<string, unknown>): void {
   const jobConfig = config["job_config"] as Written["job_config"];
   const entries = (list: unknown) =>
     (Array.isArray(list) ? list : []).filter((e) => typeof e === "object" && e !== null) as Record<string, unknown>[];
-  for (const entry of [...entries(jobConfig?.data?.inputs), ...entries(jobConfig?.data?.outputs)]) {
-    if (entry["location"] !== undefined || entry["data_location"] === undefined) continue;
-    entry["location"] = entry["data_location"];
-    delete entry["data_location"];
-  }
-  const all = [
-    jobConfig?.events?.inputs,
-    jobConfig?.events?.outputs,
-    jobConfig?.data?.inputs,
-    jobConfig?.data?.outputs,
-  ];
-  for (const entry of all.flatMap(entries)) {
-    if (typeof entry["type"] === "string") entry["type"] = entry["type"].toLowerCase();
+  const rename = (entry: Record<string, unknown>, alias: string) => {
+    if (entry["location"] !== undefined || entry[alias] === undefined) return;
+    entry["location"] = entry[alias];
+    Reflect.deleteProperty(entry, alias);
+  };
+  for (const direction of ["inputs", "outputs"] as const) {
+    const data = entries(jobConfig?.data?.[direction]);
+    const events = entries(jobConfig?.events?.[direction]);
+    for (const entry of [...data, ...events]) {
+      if (typeof entry["type"] === "string") entry["type"] = entry["type"].toLowerCase();
+    }
+    for (const entry of data) rename(entry, locationAliases.data);
+    for (const entry of events) if (entry["type"] === "file") rename(entry, locationAliases[direction]);
   }
 }

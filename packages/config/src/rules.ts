@@ -1,4 +1,5 @@
 import { parseDuration } from "./duration.js";
+import { deadLetterKind } from "./effective.js";
 import { entryNames } from "./overrides.js";
 import type { Report } from "./source.js";
 import type { Written, WrittenData, WrittenEvent } from "./written.js";
@@ -10,10 +11,14 @@ export function checkRules(config: Partial<Written>, report: Report): void {
   needsProject(config, report);
   needsInput(config, report);
   needsTopicOrSubscription(config, report);
-  oneOfEach(config, report);
+  keysOfType(config, report);
+  needsLocationOrTopic(config, report);
+  modeFits(config, report);
+  locationsFit(config, report);
+  oneDataEntry(config, report);
   namesAreUnique(config, report);
   leaseIsLegal(config, report);
-  streamingOnly(config, report);
+  deadLetterFits(config, report);
   noRawPipeline(config, report);
 }
 
@@ -31,26 +36,128 @@ function needsProject(config: Partial<Written>, report: Report): void {
 function needsInput(config: Partial<Written>, report: Report): void {
   const { job_config: jobConfig } = config;
   if (typeof jobConfig !== "object" || (jobConfig.events?.inputs?.length ?? 0) > 0) return;
-  const hint = "Add one to job_config.events.inputs: {type: pubsub, topic: projects/PROJECT_ID/topics/TOPIC_ID}";
+  const hint =
+    "Add one to job_config.events.inputs: {type: pubsub, topic: projects/PROJECT_ID/topics/TOPIC_ID}, or for a batch job {type: file, location: elements.txt}";
   report({ code: "CONFIG_NO_INPUT", message: "the job has no event input", hint, path: ["job_config"] });
 }
 
 function needsTopicOrSubscription(config: Partial<Written>, report: Report): void {
   list(config.job_config?.events?.inputs).forEach((input, i) => {
-    if (input.topic !== undefined || input.subscription !== undefined) return;
+    if ((input.type as string) === "file" || input.topic !== undefined || input.subscription !== undefined) return;
     const message = "a pubsub input needs a topic, a subscription, or both";
     report({ code: "CONFIG_NO_SUBSCRIPTION", message, path: ["job_config", "events", "inputs", i] });
   });
 }
 
-function oneOfEach(config: Partial<Written>, report: Report): void {
-  for (const kind of ["events", "data"] as const) {
-    for (const direction of ["inputs", "outputs"] as const) {
-      const entries = list<WrittenEvent | WrittenData>(config.job_config?.[kind]?.[direction]);
-      if (entries.length < 2) continue;
-      const message = `this version runs jobs with one entry in job_config.${kind}.${direction}, not ${entries.length}`;
-      report({ code: "CONFIG_TOO_MANY", message, path: ["job_config", kind, direction, 1] });
-    }
+const ofType: Readonly<Record<string, readonly string[]>> = {
+  "pubsub inputs": ["topic", "subscription", "skip_klio_read", "data_location"],
+  "file inputs": ["location", "skip_header_lines", "compression_type", "skip_klio_read"],
+  "pubsub outputs": ["topic", "skip_klio_write"],
+  "file outputs": [
+    "location",
+    "file_name_suffix",
+    "num_shards",
+    "header",
+    "footer",
+    "compression_type",
+    "skip_klio_write",
+  ],
+};
+
+function keysOfType(config: Partial<Written>, report: Report): void {
+  for (const direction of ["inputs", "outputs"] as const) {
+    list(config.job_config?.events?.[direction]).forEach((entry, i) => {
+      const all = Object.keys(ofType).filter((kind) => kind.endsWith(direction));
+      const own = ofType[`${entry.type} ${direction}`];
+      for (const key of own === undefined ? [] : Object.keys(entry)) {
+        const known = all.some((kind) => ofType[kind]?.includes(key) === true);
+        if (!known || own?.includes(key) === true) continue;
+        const message = `a ${entry.type} entry has no key "${key}"`;
+        const hint = `Its keys: ${["type", "name", ...(own ?? [])].join(", ")}.`;
+        const path = ["job_config", "events", direction, i];
+        report({ code: "CONFIG_KEY_OF_OTHER_TYPE", message, hint, path, key });
+      }
+    });
+  }
+}
+
+function needsLocationOrTopic(config: Partial<Written>, report: Report): void {
+  for (const direction of ["inputs", "outputs"] as const) {
+    list(config.job_config?.events?.[direction]).forEach((entry, i) => {
+      const needed = entry.type === "file" ? "location" : direction === "outputs" ? "topic" : undefined;
+      if (needed === undefined || entry[needed] !== undefined) return;
+      const path = ["job_config", "events", direction, i];
+      const message = `job_config.events.${direction}.${i} needs the key "${needed}"`;
+      report({ code: "CONFIG_MISSING_KEY", message, path });
+    });
+  }
+}
+
+/** Messages of a subscription never end, lines of a file do. */
+function modeFits(config: Partial<Written>, report: Report): void {
+  const streaming = config.pipeline_options?.streaming ?? true;
+  const inputs = list(config.job_config?.events?.inputs);
+  const wrong = (message: string, hint: string, direction: string, i: number) => {
+    report({ code: "CONFIG_MODE", message, hint, path: ["job_config", "events", direction, i] });
+  };
+  if (streaming) {
+    list(config.job_config?.events?.outputs).forEach((output, i) => {
+      if (output.type !== "file") return;
+      wrong(
+        "a streaming job never ends, so a file output would never be written",
+        "Set pipeline_options.streaming: false, or send messages to a topic.",
+        "outputs",
+        i,
+      );
+    });
+    if (inputs.length === 0 || inputs.some((input) => input.type !== "file")) return;
+    const hint = "Set pipeline_options.streaming: false. Klio and klio take a job for streaming that does not say so.";
+    wrong("a job whose event inputs are all files is a batch job", hint, "inputs", 0);
+    return;
+  }
+  inputs.forEach((input, i) => {
+    if (input.type !== "pubsub") return;
+    const hint = "Set pipeline_options.streaming: true, or read elements from files.";
+    wrong("a batch job ends with its input, and a subscription never does", hint, "inputs", i);
+  });
+}
+
+const bucketPattern = /^gs:\/\/[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](\/[^\r\n]*)?$/;
+
+function locationsFit(config: Partial<Written>, report: Report): void {
+  for (const direction of ["inputs", "outputs"] as const) {
+    list<WrittenData>(config.job_config?.data?.[direction]).forEach((entry, i) => {
+      if (typeof entry.location !== "string") return;
+      const path = ["job_config", "data", direction, i, "location"];
+      const name = path.join(".");
+      const value = JSON.stringify(entry.location);
+      if (entry.type === "gcs" && !bucketPattern.test(entry.location)) {
+        const message = `${name} has not the right form: ${value}`;
+        const hint = "gs://BUCKET or gs://BUCKET/FOLDER. For a folder on this machine: type: file";
+        report({ code: "CONFIG_VALUE", message, hint, path });
+      }
+      if ((entry.type as string) === "file" && entry.location.startsWith("gs://")) {
+        const message = `${name} is in Cloud Storage: ${value}`;
+        report({ code: "CONFIG_VALUE", message, hint: "Its type is gcs; file is for folders.", path });
+      }
+    });
+    list(config.job_config?.events?.[direction]).forEach((entry, i) => {
+      const { location } = entry;
+      if (typeof location !== "string" || !location.startsWith("gs://")) return;
+      if (bucketPattern.test(location) && location.split("/").length > 3) return;
+      const path = ["job_config", "events", direction, i, "location"];
+      const message = `${path.join(".")} has not the right form: ${JSON.stringify(location)}`;
+      report({ code: "CONFIG_VALUE", message, hint: "A path, or gs://BUCKET/NAME.", path });
+    });
+  }
+}
+
+function oneDataEntry(config: Partial<Written>, report: Report): void {
+  for (const direction of ["inputs", "outputs"] as const) {
+    const entries = list<WrittenData>(config.job_config?.data?.[direction]);
+    if (entries.length < 2) continue;
+    const message = `this version runs jobs with one entry in job_config.data.${direction}, not ${entries.length}`;
+    report({ code: "CONFIG_TOO_MANY", message, path: ["job_config", "data", direction, 1] });
   }
 }
 
@@ -75,10 +182,13 @@ function leaseIsLegal(config: Partial<Written>, report: Report): void {
   report({ code: "CONFIG_ACK_DEADLINE", message, path: ["job_config", "delivery", "ack_deadline"] });
 }
 
-function streamingOnly(config: Partial<Written>, report: Report): void {
-  if (config.pipeline_options?.streaming !== false) return;
-  const message = "this version runs streaming jobs only";
-  report({ code: "CONFIG_BATCH", message, path: ["pipeline_options", "streaming"] });
+/** A file of dead letters is put together when the job has finished. */
+function deadLetterFits(config: Partial<Written>, report: Report): void {
+  const written: unknown = config.job_config?.delivery?.dead_letter;
+  if (typeof written !== "string" || config.pipeline_options?.streaming === false) return;
+  if (deadLetterKind(written) !== "file") return;
+  const message = "a streaming job's dead letters go to a topic, or are `none`: a file is for batch jobs";
+  report({ code: "CONFIG_MODE", message, path: ["job_config", "delivery", "dead_letter"] });
 }
 
 function noRawPipeline(config: Partial<Written>, report: Report): void {

@@ -4,7 +4,7 @@ import { nearest } from "./nearest.js";
 import type { Path, Report } from "./source.js";
 
 // Klio's event and data types that this version does not run yet.
-const notYet = ["file", "avro", "bq", "bigquery"];
+const notYet = ["avro", "bq", "bigquery"];
 
 const validator = new Ajv({ allErrors: true, verbose: true, strict: false }).compile(schema);
 
@@ -75,7 +75,7 @@ function explain(
     case "anyOf":
       return {
         code: "CONFIG_VALUE",
-        message: `${name} is "none" or projects/PROJECT_ID/topics/TOPIC_ID, not ${value}`,
+        message: `${name} is "none", projects/PROJECT_ID/topics/TOPIC_ID, or for a batch job a .jsonl file, not ${value}`,
       };
     case "pattern":
       return {

@@ -7,6 +7,7 @@ export interface Written {
     allow_non_klio_messages?: boolean;
     events?: { inputs?: WrittenEvent[]; outputs?: WrittenEvent[] };
     data?: { inputs?: WrittenData[]; outputs?: WrittenData[] };
+    dependencies?: WrittenDependency[];
     delivery?: {
       attempts?: number;
       retry_delay?: string;
@@ -20,20 +21,35 @@ export interface Written {
 }
 
 export interface WrittenEvent {
-  type: "pubsub";
+  type: "pubsub" | "file";
   name?: string;
   topic?: string;
   subscription?: string;
+  location?: string;
+  skip_header_lines?: number;
+  compression_type?: "auto" | "gzip" | "uncompressed";
+  file_name_suffix?: string;
+  num_shards?: number;
+  header?: string;
+  footer?: string;
   skip_klio_read?: boolean;
   skip_klio_write?: boolean;
 }
 
 export interface WrittenData {
-  type: "gcs";
+  type: "gcs" | "file";
   name?: string;
   location: string;
   file_suffix?: string;
   ping?: boolean;
   force?: boolean;
   skip_klio_existence_check?: boolean;
+}
+
+export interface WrittenDependency {
+  job_name: string;
+  gcp_project?: string;
+  region?: string;
+  input_topic?: string;
+  input_topics?: string[];
 }

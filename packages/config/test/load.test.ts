@@ -60,6 +60,7 @@ describe("a right configuration", () => {
             "retry_delay_ms": 1000,
             "timeout_ms": 0,
           },
+          "dependencies": [],
           "events": {
             "inputs": [
               {
@@ -112,7 +113,7 @@ describe("a right configuration", () => {
         ["job_config.note", "2021-01-10 00:00:00 a=b"],
       ],
     });
-    expect(config?.job_config.events.inputs[0]?.topic).toBe("projects/my-proj-123/topics/other");
+    expect(config?.job_config.events.inputs[0]).toMatchObject({ topic: "projects/my-proj-123/topics/other" });
     expect(config?.job_config.data.inputs[0]?.ping).toBe(true);
     expect(config?.job_config.delivery.attempts).toBe(2);
     expect(config?.job_config.user["note"]).toBe("2021-01-10 00:00:00 a=b");

@@ -3,7 +3,7 @@ import { loadConfig } from "@klio/config";
 import { describe, expect, it } from "vitest";
 import { deadLetter } from "../src/supervisor/dead-letters.js";
 import { takeIn } from "../src/supervisor/intake.js";
-import type { Delivery } from "../src/supervisor/subscriber.js";
+import type { Delivery } from "../src/supervisor/source.js";
 
 const me = { jobName: "my-job", gcpProject: "my-proj-123" };
 
@@ -23,8 +23,18 @@ job_config:
 }
 
 function delivery(data: Uint8Array, attributes: Record<string, string> = {}): Delivery {
-  const lease = { ackId: "1", confirmedUntil: 0, lost: false };
-  return { lease, messageId: "77", data, attributes, orderingKey: "", publishTime: 1 };
+  const none = () => Promise.resolve();
+  const nothing = () => undefined;
+  const source = {
+    start: nothing,
+    stopPulling: nothing,
+    close: nothing,
+    acknowledge: none,
+    giveBack: none,
+    letGo: nothing,
+  };
+  const lease = { source, ackId: "1", confirmedUntil: 0, lost: false };
+  return { lease, input: "pubsub0", messageId: "77", data, attributes, orderingKey: "", publishTime: 1 };
 }
 
 const request = (options: Partial<Parameters<typeof requestMessage>[0]> = {}) =>

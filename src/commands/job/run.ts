@@ -1,86 +1,191 @@
-import { relative } from "node:path";
-import { Flags } from "@oclif/core";
-import { loadJob, type LoadedJob, typeErrors } from "../../jobs/index.js";
-import { chooseRunner, type LocalRun, type RunEvent, runLocally } from "../../runners/index.js";
+import { tmpdir } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Args, Flags } from "@oclif/core";
+import { KlioError } from "../../errors.js";
+import { loadJob, typeErrors } from "../../jobs/index.js";
+import { chooseRunner, LocalJob, type RunEvent } from "../../runners/index.js";
+import { type Hotkey, hotkeyLine, listenToKeys } from "../../ui/hotkeys.js";
+import { JobsView, type LogLevel, logLevels } from "../../ui/jobs-view.js";
 import { jobFlags, KlioCommand } from "../../ui/klio-command.js";
-import { eventLine, readyLines } from "../../ui/run-view.js";
+
+const typeCheckDelayMs = 300;
 
 export default class JobRun extends KlioCommand {
-  static override summary = "Run a job.";
+  static override summary = "Run a job, or several.";
   static override description = `With --direct-runner it runs on this machine: no account, no Docker, no network. The job's topics, subscriptions and
 buckets are created in a local session, which all jobs of a project share and which ends with the last of them.
 Ctrl-C finishes the messages in hand and stops; a second one gives them back at once.
-Not yet delivered messages live as long as the session; objects stay.`;
+Not yet delivered messages live as long as the session; objects stay.
+
+A batch job ends by itself. Exit codes: 0 done; 1 it cannot run; 3 done, and some elements are dead letters; 4 stopped before its
+end. Run it again and it goes on with the elements that are left.`;
   static override examples = [
     "<%= config.bin %> job run --direct-runner",
+    "<%= config.bin %> job run --direct-runner --watch",
+    "<%= config.bin %> job run --direct-runner download/ transcode/ index/",
     "<%= config.bin %> job run --direct-runner --job-dir my-job --override job_config.workers.count=1",
     "<%= config.bin %> job run --direct-runner --json | jq 'select(.event == \"outcome\")'",
   ];
   static override enableJsonFlag = false;
+  static override strict = false;
+  static override args = {
+    directory: Args.string({
+      name: "DIRECTORY",
+      description: "directories of the jobs to run together (default: --job-dir)",
+    }),
+  };
   static override flags = {
     ...jobFlags,
     "direct-runner": Flags.boolean({ description: "run on this machine, against local emulators" }),
+    watch: Flags.boolean({
+      char: "w",
+      description:
+        "load code and configuration again when they are saved; messages in hand are finished by the old code",
+    }),
+    "log-level": Flags.option({
+      options: logLevels,
+      default: "info" as const,
+      description: "what to show: debug, info, warning or error",
+      helpValue: "LEVEL",
+    })(),
+    fresh: Flags.boolean({
+      description: "batch: begin with the first element, although an interrupted run could go on",
+    }),
+    "allow-dead-letters": Flags.boolean({ description: "batch: exit 0 although elements became dead letters" }),
     json: Flags.boolean({ description: "print every event as a line of JSON on stdout" }),
   };
 
   #json = false;
+  /** The check of types that goes on for a job. */
+  readonly #typeChecks = new Map<LocalJob, AbortController>();
 
   override jsonEnabled(): boolean {
     return this.#json;
   }
 
   async run(): Promise<void> {
-    const { flags } = await this.parse(JobRun);
+    const { flags, argv } = await this.parse(JobRun);
     this.#json = flags.json;
-    const job = loadJob(this.jobOptions(flags));
-    this.tellWarnings(job);
-    if (!flags["direct-runner"]) throw chooseRunner(job.config.pipeline_options.runner);
-    let stopping = false;
-    const run = await runLocally({
-      job,
-      session: this.sessionKey(job.config.pipeline_options.project),
-      sessionEntry: this.assets.sessionEntry,
-      bundledRuntime: this.assets.runtime,
-      onEvent: (event) => {
-        this.#show(event, job, started);
-      },
-      onNoise: (line) => process.stderr.write(`${line}\n`),
-      onSessionGone: () => {
-        if (!stopping)
-          this.tell("! the local session is gone; the job waits for it. Stop the job with Ctrl-C and run it again.");
-      },
+    const directories = argv.map(String);
+    if (directories.length > 0 && flags["job-dir"] !== undefined) {
+      throw new KlioError("JOB_DIRS", "--job-dir and directories exclude each other", {
+        hint: "Name all jobs as arguments: klio job run --direct-runner a/ b/",
+      });
+    }
+    const loads = (directories.length === 0 ? [flags["job-dir"]] : directories).map((jobDir) => () => {
+      const job = loadJob(this.jobOptions({ ...flags, "job-dir": jobDir }));
+      this.tellWarnings(job);
+      return job;
     });
-    const started = run;
-    const typeCheck = new AbortController();
+    if (!flags["direct-runner"]) throw chooseRunner(loads[0]?.().config.pipeline_options.runner ?? "");
+    const terminal = process.stderr.isTTY && !flags.json;
+    const level: LogLevel = flags["log-level"];
+    const view = new JobsView({ json: flags.json, level, terminal, cwd: process.cwd() });
+    const batch = ["fresh", "allow-dead-letters"].filter((f) => flags[f as "fresh"]).map((f) => `--${f}`);
+    const jobs = await this.#prepare(loads, view, flags.watch, batch);
+    process.exitCode = await this.#runAll(jobs, view, flags.watch);
+  }
+
+  /** All or none: what is wrong with one keeps every job from starting. */
+  async #prepare(
+    loads: readonly (() => ReturnType<typeof loadJob>)[],
+    view: JobsView,
+    watch: boolean,
+    flags: string[],
+  ) {
+    const prepared = await Promise.allSettled(
+      loads.map(async (load) => {
+        const job: LocalJob = await LocalJob.prepare({
+          load,
+          watch,
+          flags,
+          sessionOf: (project) => this.sessionKey(project),
+          sessionEntry: this.assets.sessionEntry,
+          bundledRuntime: this.assets.runtime,
+          temporary: tmpdir(),
+          onEvent: (event: RunEvent) => {
+            view.show(event, job);
+            if (event.event === "reloaded") this.#checkTypesSoon(job, view);
+          },
+          onNoise: (line) => process.stderr.write(`${line}\n`),
+        });
+        return job;
+      }),
+    );
+    const jobs = prepared.flatMap((p) => (p.status === "fulfilled" ? [p.value] : []));
+    const failed = prepared.find((p) => p.status === "rejected");
+    const twice = jobs.map((j) => j.name).find((name, i, all) => all.indexOf(name) !== i);
+    if (failed === undefined && twice === undefined) return jobs;
+    for (const job of jobs) job.abandon();
+    view.close();
+    if (failed !== undefined) throw failed.reason;
+    throw new KlioError("JOB_TWICE", `two of the jobs are called ${twice ?? ""}`, { hint: "Run them one by one." });
+  }
+
+  /** Resolves to the exit code: that of the first job that did not end well. */
+  async #runAll(jobs: readonly LocalJob[], view: JobsView, watch: boolean): Promise<number> {
+    view.prefix(jobs.map((j) => j.name));
     const stop = () => {
-      stopping = true;
-      typeCheck.abort();
-      run.stop();
+      for (const check of this.#typeChecks.values()) check.abort();
+      for (const job of jobs) job.stop();
     };
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
-    void this.#checkTypes(job, typeCheck.signal);
-    const { code, abnormal } = await run.exited;
-    if (abnormal !== undefined) this.tell(`✘ ${abnormal}; its messages are delivered again`);
-    process.exitCode = code;
-    typeCheck.abort();
+    // The terminal may go before the job does.
+    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+    const release = this.#hotkeys(jobs, view, stop);
+    await Promise.all(jobs.map((job) => job.start()));
+    for (const job of jobs) this.#checkTypesSoon(job, view);
+    if (watch && release !== undefined) view.tell(`watching; ${hotkeyLine(this.#keys(jobs, view, stop))}`);
+    const codes = await Promise.all(jobs.map((job) => job.finished));
+    for (const check of this.#typeChecks.values()) check.abort();
+    release?.();
+    view.close();
+    return codes.find((code) => code !== 0) ?? 0;
   }
 
-  #show(event: RunEvent, job: LoadedJob, run: LocalRun): void {
-    if (this.#json) {
-      const addresses = event.event === "ready" ? { pubsub: run.session.pubsub, storage: run.session.storage } : {};
-      process.stdout.write(`${JSON.stringify({ ...event, ...addresses })}\n`);
-      return;
-    }
-    const storage = relative(process.cwd(), `${job.directory}/.klio/storage`);
-    if (event.event === "ready") for (const line of readyLines(event, run.session, storage)) this.tell(line);
-    const line = eventLine(event, { storage });
-    if (line !== undefined) this.tell(line);
+  #hotkeys(jobs: readonly LocalJob[], view: JobsView, stop: () => void): (() => void) | undefined {
+    if (!process.stdin.isTTY || !process.stderr.isTTY || this.#json) return undefined;
+    return listenToKeys(this.#keys(jobs, view, stop), stop);
   }
 
-  async #checkTypes(job: LoadedJob, signal: AbortSignal): Promise<void> {
-    const errors = await typeErrors(job.directory, signal).catch(() => []);
-    if (this.#json)
-      for (const message of errors) process.stdout.write(`${JSON.stringify({ event: "type-error", message })}\n`);
-    else for (const error of errors) this.tell(`! ${error}`);
+  #keys(jobs: readonly LocalJob[], view: JobsView, stop: () => void): Hotkey[] {
+    const streaming = jobs.filter((j) => j.job.config.pipeline_options.streaming);
+    const level = () => {
+      view.level = logLevels[(logLevels.indexOf(view.level) + 1) % logLevels.length] ?? "info";
+      view.tell(`showing: ${view.level}`);
+    };
+    const ofStreaming = [
+      { key: "r", what: "restart", press: () => void Promise.all(streaming.map((j) => j.restart())) },
+      {
+        key: "p",
+        what: "publish the last message again",
+        press: () => {
+          for (const job of streaming) {
+            job.publishAgain().catch((error: unknown) => {
+              view.tell(String(error), job.name);
+            });
+          }
+        },
+      },
+    ];
+    return [
+      ...(streaming.length > 0 ? ofStreaming : []),
+      { key: "l", what: "level of what is shown", press: level },
+      { key: "q", what: "quit", press: stop },
+    ];
+  }
+
+  /** A check of types is slow: it waits until nobody saves any more, and one that has become pointless is given up. */
+  #checkTypesSoon(job: LocalJob, view: JobsView): void {
+    this.#typeChecks.get(job)?.abort();
+    const check = new AbortController();
+    this.#typeChecks.set(job, check);
+    const begin = async () => {
+      await sleep(typeCheckDelayMs, undefined, { signal: check.signal });
+      for (const message of await typeErrors(job.job.directory, check.signal)) {
+        if (!check.signal.aborted) view.show({ event: "type-error", job: job.name, message }, job);
+      }
+    };
+    begin().catch(() => undefined); // given up
   }
 }

@@ -39,6 +39,10 @@ export default class MessagePublish extends KlioCommand {
     "top-down": Flags.boolean({ char: "t", description: "for every job that receives it" }),
     "bottom-up": Flags.boolean({ char: "b", description: "for this job alone (the default)" }),
     "non-klio": Flags.boolean({ char: "n", description: "send the bytes of the id as they are" }),
+    input: Flags.string({
+      description: "the event input to send to, by its name (default: the first)",
+      helpValue: "NAME",
+    }),
     wait: Flags.boolean({ description: "wait until the job is done with the messages, and say what became of them" }),
     timeout: Flags.integer({ description: "seconds to wait at most, with --wait", default: 300, min: 1 }),
     emulator: Flags.string({
@@ -60,6 +64,7 @@ export default class MessagePublish extends KlioCommand {
       topDown: flags["top-down"],
       bottomUp: flags["bottom-up"],
       nonKlio: flags["non-klio"],
+      ...(flags.input === undefined ? {} : { input: flags.input }),
     };
     const topic = checkPublishOptions(options, config);
     if (config.version === 1)

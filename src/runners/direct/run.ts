@@ -18,6 +18,9 @@ export interface RunEnd {
 export interface DirectRun {
   /** Resolves once the runtime is gone. */
   readonly exited: Promise<RunEnd>;
+  readonly pid: number | undefined;
+  /** Takes another build of the same job into service; events tell how that went. */
+  reload(buildDirectory: string): void;
   /** Asks it to drain; a second call ends the grace period. */
   stop(): void;
 }
@@ -27,7 +30,14 @@ export interface DirectRunOptions {
   readonly runtime: string;
   /** The built job. */
   readonly buildDirectory: string;
-  readonly addresses: SessionAddresses;
+  /** The job's own directory, by which it resolves relative paths. */
+  readonly jobDirectory: string;
+  /** Absent for a job that needs no emulators. */
+  readonly addresses: SessionAddresses | undefined;
+  /** Other builds are to be expected. */
+  readonly watched: boolean;
+  /** Of batch jobs. */
+  readonly flags: readonly string[];
   readonly onEvent: (event: RunEvent) => void;
   /** A line that is no event, e.g. a crash of the runtime itself. */
   readonly onNoise: (line: string) => void;
@@ -39,7 +49,8 @@ export interface DirectRunOptions {
  */
 export function runDirect(options: DirectRunOptions): DirectRun {
   const { addresses } = options;
-  const child = execa(process.execPath, [options.runtime, "run", options.buildDirectory], {
+  const child = execa(process.execPath, [options.runtime, "run", options.buildDirectory, ...options.flags], {
+    cwd: options.jobDirectory,
     stdin: "pipe",
     stdout: "pipe",
     stderr: "pipe",
@@ -51,9 +62,12 @@ export function runDirect(options: DirectRunOptions): DirectRun {
     // Its own process group: Ctrl-C reaches it through stop() alone, so that the second one means what it says.
     detached: true,
     env: {
-      PUBSUB_EMULATOR_HOST: addresses.pubsub,
-      STORAGE_EMULATOR_HOST: addresses.storage,
+      // Without emulators there is nothing to reach: a port that nobody listens on keeps it from the cloud.
+      PUBSUB_EMULATOR_HOST: addresses?.pubsub ?? "127.0.0.1:9",
+      STORAGE_EMULATOR_HOST: addresses?.storage ?? "http://127.0.0.1:9",
       KLIO_LIFELINE: "stdin",
+      KLIO_WATCH: options.watched ? "1" : undefined,
+      KLIO_OWNS_BUILD: "1",
       METADATA_SERVER_DETECTION: "none",
       GOOGLE_APPLICATION_CREDENTIALS: undefined,
     },
@@ -74,6 +88,10 @@ export function runDirect(options: DirectRunOptions): DirectRun {
       const how = signal === undefined ? `could not run: ${originalMessage}` : `was ended by ${signal}`;
       return { code: 1, abnormal: `the job's process ${how}` };
     }),
+    pid: child.pid,
+    reload: (buildDirectory) => {
+      child.stdin.write(`${JSON.stringify({ command: "reload", directory: buildDirectory })}\n`);
+    },
     stop: () => {
       stopping = true;
       child.kill("SIGTERM");

@@ -1,5 +1,5 @@
 import type { Leaving } from "./leaving.js";
-import type { Pipeline } from "./pipeline.js";
+import type { Inputs, Pipeline } from "./pipeline.js";
 import type { StandardSchema } from "./standard-schema.js";
 
 export interface JobDefinition<Config> {
@@ -7,19 +7,17 @@ export interface JobDefinition<Config> {
   readonly config?: StandardSchema<Config>;
   /**
    * Lays out the job: synchronous, and a pure function of the configuration, because every process calls it again.
+   * Of several event inputs `input` is all together; `input.branch("name", …)` takes them apart by their names.
    * What the returned pipeline carries leaves the job in messages: bytes, text, `json(…)`, or nothing.
    */
-  build(input: Pipeline<{ readonly main: Uint8Array }>, config: Config): Pipeline<{ readonly main: Leaving }>;
+  build(input: Pipeline<Inputs>, config: Config): Pipeline<{ readonly main: Leaving }>;
 }
 
 /** What a job's `src/run.ts` exports by default. */
 export interface Job {
   readonly kind: "klio.job";
   readonly config: StandardSchema<unknown> | undefined;
-  readonly build: (
-    input: Pipeline<{ readonly main: Uint8Array }>,
-    config: never,
-  ) => Pipeline<{ readonly main: Leaving }>;
+  readonly build: (input: Pipeline<Inputs>, config: never) => Pipeline<{ readonly main: Leaving }>;
 }
 
 /** Defines a job. Without a schema, `config` is the job's own keys of `job_config` as they stand. */

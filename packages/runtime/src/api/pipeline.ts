@@ -38,6 +38,12 @@ export interface Pipeline<Outputs> {
   ): { readonly [I in keyof Tags]: Pipeline<{ readonly main: Outputs[Tags[I]] }> };
 }
 
+/** What a job's event inputs deliver: all of it together, or apart by the inputs' names. */
+export interface Inputs {
+  readonly main: Uint8Array;
+  readonly [name: string]: Uint8Array;
+}
+
 /** Items of several pipelines together; their payloads may differ. */
 export function merge<const Pipelines extends readonly Pipeline<{ readonly main: unknown }>[]>(
   ...pipelines: Pipelines
@@ -92,5 +98,30 @@ export class Ports<Outputs> implements Pipeline<Outputs> {
         ),
     );
     return branches as unknown as { readonly [I in keyof Tags]: Pipeline<{ readonly main: Outputs[Tags[I]] }> };
+  }
+}
+
+/** The job's input: `apply` takes the items of all event inputs, `branch(…)` those of single ones, by their names. */
+export class InputPorts extends Ports<Inputs> {
+  constructor(
+    builder: GraphBuilder,
+    readonly node: string,
+    /** Name of each event input and the tag its items come out under. */
+    readonly inputs: ReadonlyMap<string, string>,
+  ) {
+    super(
+      builder,
+      [...inputs.values()].map((tag) => ({ node, tag })),
+    );
+  }
+
+  override branch<const Tags extends readonly string[]>(...names: Tags) {
+    const branches = names.map((name) => {
+      const tag = this.inputs.get(name);
+      if (tag !== undefined) return new Ports(this.builder, [{ node: this.node, tag }]);
+      const known = [...this.inputs.keys()].join(", ");
+      throw new TypeError(`there is no event input "${name}" in klio-job.yaml; there are: ${known}`);
+    });
+    return branches as unknown as { readonly [I in keyof Tags]: Pipeline<{ readonly main: Uint8Array }> };
   }
 }

@@ -3,6 +3,7 @@ import { leavingBytes } from "../api/leaving.js";
 import type { UploadedObject } from "../api/uploaded-object.js";
 import { type KlioMessage, elementOf } from "../message/index.js";
 import { objectPath } from "../objects/location.js";
+import { uriOf } from "../objects/store.js";
 import { judge, OvertakenError, type Request } from "../objects/upload-rule.js";
 import type { AttemptInput, Engine } from "./engine.js";
 import { ItemObjects } from "./item-objects.js";
@@ -60,7 +61,7 @@ export async function runAttempt(engine: Engine, input: AttemptInput, sink: Sink
       const path = objectPath(output.location, element, output.file_suffix);
       const finding = judge(await engine.store.stat(path), request);
       if (finding.kind === "keep") {
-        return passThrough(input.message, element, `the output exists: gs://${path.bucket}/${path.name}`);
+        return passThrough(input.message, element, `the output exists: ${uriOf(path)}`);
       }
       objects.remember(path, finding);
     }
@@ -96,7 +97,7 @@ async function checkInput(engine: Engine, element: string): Promise<void> {
   const [input] = engine.config.job_config.data.inputs;
   if (input === undefined || input.skip_klio_existence_check) return;
   const path = objectPath(input.location, element, input.file_suffix);
-  if ((await engine.store.stat(path)) === undefined) throw new InputNotFoundError(`gs://${path.bucket}/${path.name}`);
+  if ((await engine.store.stat(path)) === undefined) throw new InputNotFoundError(uriOf(path));
 }
 
 function describeFailure(error: unknown, signal: AbortSignal): AttemptFailure {

@@ -17,6 +17,8 @@ export interface Engine {
 
 export interface AttemptInput {
   readonly klioId: string;
+  /** Name of the event input it came from. */
+  readonly input: string;
   readonly attempt: number;
   readonly message: KlioMessage;
   readonly signal: AbortSignal;

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { EffectiveConfig } from "@klio/config/effective";
+import { mainTag } from "../api/outcome.js";
 import type { Job } from "../api/define-job.js";
-import { type GraphBuilder, type GraphNode, type Port, Ports, portsOf } from "../api/pipeline.js";
+import { type GraphBuilder, type GraphNode, InputPorts, type Port, portsOf } from "../api/pipeline.js";
 import type { StandardSchema } from "../api/standard-schema.js";
 
 /** The name of the job's input among nodes. */
@@ -36,7 +37,9 @@ export function isJob(value: unknown): value is Job {
 export async function layOut(job: Job, config: EffectiveConfig): Promise<Graph> {
   const own = await checkConfig(job.config, config.job_config.user);
   const builder: GraphBuilder = { nodes: new Map() };
-  const input = new Ports<{ readonly main: Uint8Array }>(builder, [{ node: inputNode, tag: "main" }]);
+  const tags = config.job_config.events.inputs.map((i) => inputTag(config, i.name));
+  const names = new Map(config.job_config.events.inputs.map((i) => [i.name, inputTag(config, i.name)]));
+  const input = new InputPorts(builder, inputNode, names);
   let ends: readonly Port[];
   try {
     ends = portsOf(job.build(input, own as never));
@@ -51,7 +54,18 @@ export async function layOut(job: Job, config: EffectiveConfig): Promise<Graph> 
       consumers.set(key, [...(consumers.get(key) ?? []), node]);
     }
   }
-  return { nodes: builder.nodes, consumers, outputs: new Set(ends.map((p) => portKey(p.node, p.tag))) };
+  const outputs = new Set(ends.map((p) => portKey(p.node, p.tag)));
+  const untaken = tags.find((tag) => !consumers.has(portKey(inputNode, tag)) && !outputs.has(portKey(inputNode, tag)));
+  if (untaken !== undefined) {
+    const what = tags.length === 1 ? "the job's input" : `the event input "${untaken}"`;
+    throw new JobError("JOB_GRAPH", `nothing takes what comes from ${what}: apply a transform to it, or return it`);
+  }
+  return { nodes: builder.nodes, consumers, outputs };
+}
+
+/** The tag under which the items of an event input come out of the input node. */
+export function inputTag(config: EffectiveConfig, name: string): string {
+  return config.job_config.events.inputs.length > 1 ? name : mainTag;
 }
 
 export function portKey(node: string, tag: string): string {

@@ -6,7 +6,7 @@ import { mainTag, type Skip, type Tagged } from "../api/outcome.js";
 import type { GraphNode } from "../api/pipeline.js";
 import { OvertakenError } from "../objects/upload-rule.js";
 import type { AttemptInput, Engine } from "./engine.js";
-import { inputNode, portKey } from "./graph.js";
+import { inputNode, inputTag, portKey } from "./graph.js";
 import type { ItemObjects, UserCall } from "./item-objects.js";
 import { NodeError } from "./node-error.js";
 import type { LogEntry, Sink } from "./sink.js";
@@ -63,7 +63,11 @@ export async function runGraph(engine: Engine, input: AttemptInput, element: str
     }
   }
 
-  await arrive(inputNode, mainTag, makeItem(element, input.message.data?.payload ?? new Uint8Array()));
+  await arrive(
+    inputNode,
+    inputTag(engine.config, input.input),
+    makeItem(element, input.message.data?.payload ?? new Uint8Array()),
+  );
   return { outputs, skips };
 }
 

@@ -1,6 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
-import { type KlioJob, KlioJobSchema, type KlioMessage, MetadataSchema, Version } from "../../gen/klio_pb.js";
+import {
+  type KlioJob,
+  KlioJobSchema,
+  type KlioMessage,
+  MetadataSchema,
+  RecipientsSchema,
+  Version,
+} from "../../gen/klio_pb.js";
 
 /** Who a job is in messages. */
 export interface JobIdentity {
@@ -48,6 +55,30 @@ function receiveV2(message: KlioMessage, job: JobIdentity): Reception {
 // Compared field by field: joined by a hyphen, as in Klio, project a-b with job c would equal project a with job b-c.
 function isJob(entry: KlioJob, job: JobIdentity): boolean {
   return entry.jobName === job.jobName && entry.gcpProject === job.gcpProject;
+}
+
+/**
+ * Addresses a message to a parent, which is to make this job's input first. A message for everyone comes back to this job and
+ * goes on to everyone from here; one for single jobs stays with those and the parent.
+ */
+export function askParent(message: KlioMessage, parent: JobIdentity, job: JobIdentity): void {
+  message.metadata ??= create(MetadataSchema);
+  const recipients = message.metadata.intendedRecipients?.recipients;
+  const limited = recipients?.case === "limited" ? recipients.value : undefined;
+  const others = limited === undefined ? [create(KlioJobSchema, job)] : limited.recipients;
+  const asked = others.some((j) => isJob(j, parent)) ? others : [...others, create(KlioJobSchema, parent)];
+  const resume = limited === undefined ? create(KlioJobSchema, job) : limited.triggerChildrenOf;
+  message.metadata.intendedRecipients = create(RecipientsSchema, {
+    recipients: {
+      case: "limited",
+      value: { recipients: asked, ...(resume === undefined ? {} : { triggerChildrenOf: resume }) },
+    },
+  });
+}
+
+/** How often a job has taken a message, by the message's audit log. */
+export function timesTaken(message: KlioMessage, job: JobIdentity): number {
+  return (message.metadata?.jobAuditLog ?? []).filter((e) => e.klioJob !== undefined && isJob(e.klioJob, job)).length;
 }
 
 /** Notes in the message that this job took it. */

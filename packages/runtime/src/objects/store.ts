@@ -1,7 +1,8 @@
+import { isAbsolute, join } from "node:path";
 import type { Readable } from "node:stream";
 import type { UploadSource } from "../api/context.js";
 
-/** An object's place: bucket and name. */
+/** An object's place: bucket and name; for files a folder's absolute path and the path below it. */
 export interface ObjectPath {
   readonly bucket: string;
   readonly name: string;
@@ -45,5 +46,5 @@ export class GenerationMismatchError extends Error {
 }
 
 export function uriOf(path: ObjectPath): string {
-  return `gs://${path.bucket}/${path.name}`;
+  return isAbsolute(path.bucket) ? join(path.bucket, path.name) : `gs://${path.bucket}/${path.name}`;
 }

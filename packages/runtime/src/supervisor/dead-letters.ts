@@ -1,5 +1,5 @@
 import { klioIdAttribute } from "../message/index.js";
-import type { OutgoingMessage } from "./publisher.js";
+import type { OutgoingMessage } from "./output.js";
 import type { Work } from "./work.js";
 
 /** Why a message could not be processed. */
@@ -34,7 +34,7 @@ export function deadLetter(
   const kept = own.slice(0, maxAttributes - Object.keys(why).length);
   const told = Object.entries(why).filter(([, value]) => value !== "");
   const attributes = Object.fromEntries([...kept, ...told.map(([k, v]) => [k, cut(v)] as const)]);
-  return { data: work.delivery.data, attributes, orderingKey: work.delivery.orderingKey };
+  return { element: "", data: work.delivery.data, attributes, orderingKey: work.delivery.orderingKey };
 }
 
 /** Shortens to what an attribute holds, at a character's border. */

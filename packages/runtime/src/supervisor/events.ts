@@ -1,7 +1,14 @@
 /** What `klio-runtime` prints on stdout, one JSON object a line; the schema is spec/runtime-events.schema.json. */
 export type RuntimeEvent =
   | { readonly event: "starting"; readonly job: string; readonly version: string; readonly workers: number }
-  | { readonly event: "ready"; readonly job: string; readonly subscription: string; readonly workers: number }
+  | {
+      readonly event: "gathered";
+      readonly job: string;
+      readonly elements: number;
+      readonly blank: number;
+      readonly done: number;
+    }
+  | { readonly event: "ready"; readonly job: string; readonly inputs: readonly string[]; readonly workers: number }
   | LogEvent
   | OutcomeEvent
   | RetryEvent
@@ -15,7 +22,24 @@ export type RuntimeEvent =
     }
   | { readonly event: "draining"; readonly job: string; readonly in_hand: number; readonly reason: string }
   | { readonly event: "metrics"; readonly metrics: readonly MetricTotal[] }
-  | { readonly event: "stopped"; readonly job: string; readonly done: number; readonly given_back: number };
+  | SummaryEvent
+  | { readonly event: "reloaded"; readonly job: string; readonly directory: string }
+  | {
+      readonly event: "reload-failed";
+      readonly severity: "ERROR";
+      readonly job: string;
+      readonly directory: string;
+      readonly code: string;
+      readonly message: string;
+      readonly stack: string;
+    }
+  | {
+      readonly event: "stopped";
+      readonly job: string;
+      readonly done: number;
+      readonly given_back: number;
+      readonly batch: boolean;
+    };
 
 export interface LogEvent {
   readonly event: "log";
@@ -35,7 +59,14 @@ export interface OutcomeEvent {
   readonly severity: "INFO" | "ERROR";
   readonly job: string;
   readonly outcome:
-    "processed" | "passed-through" | "skipped" | "not-for-this-job" | "duplicate" | "dead-letter" | "given-back";
+    | "processed"
+    | "passed-through"
+    | "skipped"
+    | "not-for-this-job"
+    | "duplicate"
+    | "sent-upstream"
+    | "dead-letter"
+    | "given-back";
   readonly element: string;
   readonly message_id: string;
   readonly klio_id: string;
@@ -49,6 +80,25 @@ export interface OutcomeEvent {
   readonly reason?: string;
   readonly code?: string;
   readonly node?: string;
+}
+
+/** The end of a batch run. */
+export interface SummaryEvent {
+  readonly event: "summary";
+  readonly severity: "INFO" | "WARNING";
+  readonly job: string;
+  /** Whether every element came to its end; else running the job again goes on where it stopped. */
+  readonly complete: boolean;
+  readonly elements: number;
+  /** How many elements came to which end, in this and in interrupted runs before. */
+  readonly outcomes: Readonly<Record<string, number>>;
+  /** Elements that were done before this process began. */
+  readonly resumed: number;
+  readonly duration_ms: number;
+  /** Text files that were written. */
+  readonly files: readonly string[];
+  /** The file of dead letters, when there are any and they go to a file. */
+  readonly dead_letters?: string;
 }
 
 export interface RetryEvent {

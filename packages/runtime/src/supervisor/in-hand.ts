@@ -1,4 +1,4 @@
-import type { Lease } from "./subscriber.js";
+import type { Lease } from "./source.js";
 import type { Work } from "./work.js";
 
 /** The messages in hand, found by identity and by lease. */

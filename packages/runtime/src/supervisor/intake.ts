@@ -14,7 +14,7 @@ import {
   receive,
   UndecodableError,
 } from "../message/index.js";
-import type { Delivery } from "./subscriber.js";
+import type { Delivery } from "./source.js";
 import type { Work } from "./work.js";
 
 /** What is to become of a received message, as far as the message alone tells. */
@@ -73,5 +73,7 @@ function makeWork(delivery: Delivery, id: bigint, message: KlioMessage, element:
     postponed: 0,
     publishing: false,
     alone: false,
+    lines: [],
+    deadLetter: undefined,
   };
 }

@@ -1,13 +1,9 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { describeGraph, JobError, layOut } from "../engine/graph.js";
 import { runtimeVersion } from "../version.js";
 import { loadJob, readEffective } from "../worker/load-job.js";
-import { emitTo } from "./events.js";
-import { connect } from "./pubsub-clients.js";
-import { Supervisor } from "./supervisor.js";
+import { exitCodes, runJob } from "./run.js";
 
 const usage = `klio-runtime ${runtimeVersion}
 
@@ -15,121 +11,60 @@ const usage = `klio-runtime ${runtimeVersion}
   klio-runtime graph [DIRECTORY]    print the job's graph as JSON
   klio-runtime --version
 
-Environment: PUBSUB_EMULATOR_HOST, STORAGE_EMULATOR_HOST. Events go to stdout, one JSON object a line.
-SIGTERM or SIGINT: finish what is in hand and exit 0; a second one: give it back at once.
-Exit codes: 0 stopped in order, 1 the job cannot run, 2 wrong usage.
-`;
+Of batch jobs:
+  --state DIRECTORY      where an interrupted run leaves what it goes on with (default: .klio/batch)
+  --fresh                begin with the first element, although an interrupted run could go on
+  --allow-dead-letters   exit 0 although elements became dead letters
 
-/** Worker processes when the configuration does not say: one for each processor, but no crowd. */
-const mostDefaultWorkers = 8;
+Environment: PUBSUB_EMULATOR_HOST, STORAGE_EMULATOR_HOST. Events go to stdout, one JSON object a line.
+SIGTERM or SIGINT: finish what is in hand and exit; a second one: give it back at once.
+Exit codes: 0 stopped in order, or done with every element; 1 the job cannot run; 2 wrong usage; 3 done, with dead letters;
+4 a batch job was stopped before its end: run it again.
+`;
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { version: { type: "boolean" }, help: { type: "boolean", short: "h" }, json: { type: "boolean" } },
+    options: {
+      version: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+      json: { type: "boolean" },
+      state: { type: "string", default: ".klio/batch" },
+      fresh: { type: "boolean", default: false },
+      "allow-dead-letters": { type: "boolean", default: false },
+    },
   });
   if (values.version === true) {
     process.stdout.write(`${runtimeVersion}\n`);
-    return 0;
+    return exitCodes.done;
   }
-  const [command = "run", directory = ".klio/build"] = positionals;
+  const [command = "run", given = ".klio/build"] = positionals;
   if (values.help === true || positionals.length > 2) {
     process.stdout.write(usage);
-    return values.help === true ? 0 : 2;
+    return values.help === true ? exitCodes.done : exitCodes.usage;
   }
-  const jobDir = resolve(directory);
-  if (command === "run") return run(jobDir);
-  if (command === "graph") return printGraph(jobDir);
+  const directory = resolve(given);
+  if (command === "graph") return printGraph(directory);
+  if (command === "run") {
+    return runJob({
+      directory,
+      config: await readEffective(directory),
+      state: resolve(values.state),
+      fresh: values.fresh,
+      allowDeadLetters: values["allow-dead-letters"],
+      attended: process.env["KLIO_LIFELINE"] === "stdin",
+      watched: process.env["KLIO_WATCH"] === "1",
+      ownsBuild: process.env["KLIO_OWNS_BUILD"] === "1",
+    });
+  }
   process.stderr.write(`unknown command "${command}"\n\n${usage}`);
-  return 2;
+  return exitCodes.usage;
 }
 
 async function printGraph(jobDir: string): Promise<number> {
   const graph = await layOut(await loadJob(jobDir), await readEffective(jobDir));
   process.stdout.write(`${JSON.stringify(describeGraph(graph), null, 2)}\n`);
-  return 0;
-}
-
-async function run(jobDir: string): Promise<number> {
-  const config = await readEffective(jobDir);
-  const clients = connect(process.env["PUBSUB_EMULATOR_HOST"]);
-  const temporaryRoot = makeTemporaryRoot();
-  const emit = emitTo(process.stdout);
-  const { count } = config.job_config.workers;
-  let exitCode = 0;
-  let drained: Promise<void> | undefined;
-  const supervisor = new Supervisor({
-    config,
-    clients,
-    emit,
-    workers: count === 0 ? Math.min(availableParallelism(), mostDefaultWorkers) : count,
-    dispatcher: {
-      entry: join(import.meta.dirname, "worker.js"),
-      jobDir,
-      configJson: JSON.stringify(config),
-      temporaryRoot,
-    },
-    onFatal: ({ code, message, stack }) => {
-      if (exitCode === 0) emit({ event: "fatal", severity: "ERROR", code, message, stack });
-      exitCode = 1;
-      supervisor.hurry();
-      end("the job cannot run");
-    },
-  });
-  let finish: () => void = () => undefined;
-  const over = new Promise<void>((resolve) => {
-    finish = resolve;
-  });
-  const end = (reason: string) => {
-    if (drained !== undefined) supervisor.hurry();
-    drained ??= supervisor.drain(reason).finally(() => {
-      finish();
-    });
-  };
-  for (const signal of ["SIGTERM", "SIGINT"] as const)
-    process.on(signal, () => {
-      end(signal);
-    });
-  if (process.env["KLIO_LIFELINE"] === "stdin") {
-    process.stdin.resume();
-    process.stdin.once("close", () => {
-      end("the parent process is gone");
-    });
-  }
-  supervisor.start();
-  await over;
-  await clients.close();
-  removeQuietly(temporaryRoot);
-  return exitCode;
-}
-
-const temporaryPrefix = "klio-run-";
-
-/** Makes a folder for the temporary files of this run, and removes those that killed runs left behind. */
-function makeTemporaryRoot(): string {
-  for (const name of readdirSync(tmpdir())) {
-    const pid = new RegExp(`^${temporaryPrefix}(\\d+)-`).exec(name)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) removeQuietly(join(tmpdir(), name));
-  }
-  return mkdtempSync(join(tmpdir(), `${temporaryPrefix}${process.pid}-`));
-}
-
-/** What cannot be removed (it is another user's, say) is left to whoever can. */
-function removeQuietly(folder: string): void {
-  try {
-    rmSync(folder, { recursive: true, force: true });
-  } catch {
-    return;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+  return exitCodes.done;
 }
 
 // Whoever read the events may be gone before the job is: it still stops in order.

@@ -1,6 +1,7 @@
 import { clone } from "@bufbuild/protobuf";
 import { Done_Kind, Object_Write, type Output } from "../../gen/worker_pb.js";
 import {
+  askParent,
   childId,
   encodeMessage,
   type JobIdentity,
@@ -9,7 +10,7 @@ import {
   Version,
 } from "../message/index.js";
 import type { OutcomeEvent } from "./events.js";
-import type { OutgoingMessage } from "./publisher.js";
+import type { OutgoingMessage } from "./output.js";
 import type { Work } from "./work.js";
 
 /** The message for one output of a worker: the input's metadata, the output's element and payload, an id of its own. */
@@ -21,16 +22,24 @@ export function outgoing(work: Work, output: Output, job: JobIdentity): Outgoing
     if (message.version === Version.V1) message.data.entityId = Buffer.from(output.element).toString();
   }
   const id = childId(work.klioId, job.jobName, output.node, output.tag, output.index);
-  return toOutgoing(encodeMessage(message), id, work);
+  return toOutgoing(Buffer.from(output.element).toString(), encodeMessage(message), id, work);
 }
 
 /** The message itself, on its way past this job. */
 export function passing(work: Work, job: JobIdentity): OutgoingMessage {
-  return toOutgoing(work.encoded, childId(work.klioId, job.jobName, "input", "pass-through", 0), work);
+  return toOutgoing(work.element, work.encoded, childId(work.klioId, job.jobName, "input", "pass-through", 0), work);
 }
 
-function toOutgoing(data: Uint8Array, id: string, work: Work): OutgoingMessage {
-  return { data, attributes: { [klioIdAttribute]: id }, orderingKey: work.delivery.orderingKey };
+/** The message on its way to a parent job, which is to make the input that is missing here. */
+export function upstream(work: Work, parent: JobIdentity, job: JobIdentity): OutgoingMessage {
+  const message = clone(KlioMessageSchema, work.message);
+  askParent(message, parent, job);
+  const id = childId(work.klioId, job.jobName, "input", "upstream", 0);
+  return toOutgoing(work.element, encodeMessage(message), id, work);
+}
+
+function toOutgoing(element: string, data: Uint8Array, id: string, work: Work): OutgoingMessage {
+  return { element, data, attributes: { [klioIdAttribute]: id }, orderingKey: work.delivery.orderingKey };
 }
 
 export const outcomeNames: Readonly<Record<Done_Kind, OutcomeEvent["outcome"]>> = {

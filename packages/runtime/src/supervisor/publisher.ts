@@ -1,17 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PublisherClient } from "@google-cloud/pubsub/build/src/v1/index.js";
+import { type OutgoingMessage, type Output, RejectedError } from "./output.js";
 import { messageOf, Status, statusOf } from "./pubsub-clients.js";
-
-export interface OutgoingMessage {
-  readonly data: Uint8Array;
-  readonly attributes: Readonly<Record<string, string>>;
-  readonly orderingKey: string;
-}
-
-/** The service will never take this message. */
-export class RejectedError extends Error {
-  override readonly name = "RejectedError";
-}
 
 interface Pending {
   readonly message: OutgoingMessage;
@@ -26,7 +16,7 @@ const firstDelayMs = 100;
 const longestDelayMs = 10_000;
 
 /** Publishes to one topic. While a request is on its way the next ones gather behind it. */
-export class Publisher {
+export class Publisher implements Output {
   readonly #waiting: Pending[] = [];
   #sending = false;
   #closed = false;
@@ -69,7 +59,11 @@ export class Publisher {
   async #send(batch: readonly Pending[]): Promise<void> {
     for (let delayMs = firstDelayMs; ; delayMs = Math.min(delayMs * 2, longestDelayMs)) {
       try {
-        const messages = batch.map((p) => ({ ...p.message, attributes: { ...p.message.attributes } }));
+        const messages = batch.map(({ message: { data, attributes, orderingKey } }) => ({
+          data,
+          attributes: { ...attributes },
+          orderingKey,
+        }));
         const [response] = await this.client.publish({ topic: this.topic, messages });
         batch.forEach((p, i) => {
           p.resolve(response.messageIds?.[i] ?? "");

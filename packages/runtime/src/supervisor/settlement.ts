@@ -1,28 +1,30 @@
 import type { EffectiveConfig } from "@klio/config/effective";
-import { Done_Kind, type Result } from "../../gen/worker_pb.js";
-import type { JobIdentity } from "../message/index.js";
+import { Done_Kind, type Failure, type Result } from "../../gen/worker_pb.js";
+import { deadLetterRecord } from "../batch/file-output.js";
+import { type JobIdentity, timesTaken, Version } from "../message/index.js";
 import type { Completed } from "./completed.js";
 import { deadLetter, type Reason } from "./dead-letters.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { OutcomeEvent } from "./events.js";
 import type { InHand } from "./in-hand.js";
 import type { Lanes } from "./lanes.js";
-import { outcomeNames, outgoing, passing, writeNames } from "./outputs.js";
-import { type OutgoingMessage, type Publisher, RejectedError } from "./publisher.js";
+import { type OutgoingMessage, type Output, RejectedError } from "./output.js";
+import { outcomeNames, outgoing, passing, upstream, writeNames } from "./outputs.js";
 import type { Reporter } from "./reporter.js";
-import type { Lease, Subscriber } from "./subscriber.js";
+import type { Lease } from "./source.js";
 import { judgeFailure, retryDelay, type Verdict } from "./verdicts.js";
 import type { Work } from "./work.js";
 
 export interface SettlementParts {
   readonly config: EffectiveConfig;
   readonly job: JobIdentity;
-  readonly subscription: string;
   readonly reporter: Reporter;
-  readonly subscriber: Subscriber;
   readonly dispatcher: Dispatcher;
-  readonly output: Publisher | undefined;
-  readonly deadLetters: Publisher | undefined;
+  readonly outputs: readonly Output[];
+  /** "file": they are kept with the work and written when the run has finished. */
+  readonly deadLetters: Output | "file" | undefined;
+  /** Input topics of the parent jobs. */
+  readonly parents: readonly { readonly parent: JobIdentity; readonly output: Output }[];
   readonly inHand: InHand;
   readonly completed: Completed;
   readonly lanes: Lanes;
@@ -36,6 +38,8 @@ export class Settlement {
   draining = false;
   done = 0;
   givenBack = 0;
+  /** How many messages had which outcome. */
+  readonly outcomes = new Map<string, number>();
   readonly #parts: SettlementParts;
   readonly #retries = new Map<Work, NodeJS.Timeout>();
   readonly #givingBack = new Set<Promise<unknown>>();
@@ -64,6 +68,10 @@ export class Settlement {
     }
     if (result.outcome.case === "failure") {
       const failure = result.outcome.value;
+      if (isMissingInput(failure) && this.#parts.parents.length > 0 && work.message.version === Version.V2) {
+        await this.#askParents(work, failure);
+        return;
+      }
       await this.carryOut(judgeFailure(work, failure), work, failure.stack);
     } else if (result.outcome.case === "done") {
       const done = result.outcome.value;
@@ -83,17 +91,39 @@ export class Settlement {
     outcome: OutcomeEvent["outcome"],
     more: Partial<OutcomeEvent>,
   ): Promise<void> {
-    const publisher = this.#parts.output;
+    const { outputs } = this.#parts;
     work.publishing = true;
+    work.lines.length = 0;
     try {
-      if (publisher !== undefined) await Promise.all(messages.map((m) => publisher.publish(m)));
+      await Promise.all(outputs.flatMap((output) => messages.map((m) => output.publish(m, work))));
     } catch (error) {
       if (error instanceof RejectedError) {
         await this.bury(work, { code: "OUTPUT_REJECTED", message: error.message, node: "" });
       } // else the job stopped while it waited, and gives back what is in hand
       return;
     }
-    await this.finish(work, outcome, { ...more, messages: publisher === undefined ? 0 : messages.length });
+    await this.finish(work, outcome, { ...more, messages: messages.length * outputs.length });
+  }
+
+  /** The input is missing: the parents are asked for it, once. */
+  async #askParents(work: Work, failure: Failure): Promise<void> {
+    const { parents, job } = this.#parts;
+    const names = parents.map((p) => p.parent.jobName).join(", ");
+    if (timesTaken(work.message, job) > 1) {
+      const message = `${failure.message}, although ${names} was asked for it`;
+      await this.bury(work, { code: failure.code, message, node: "" });
+      return;
+    }
+    work.publishing = true;
+    try {
+      await Promise.all(parents.map(({ parent, output }) => output.publish(upstream(work, parent, job), work)));
+    } catch (error) {
+      if (error instanceof RejectedError) {
+        await this.bury(work, { code: "OUTPUT_REJECTED", message: error.message, node: "" });
+      }
+      return;
+    }
+    await this.finish(work, "sent-upstream", { reason: `${failure.message}; ${names} was asked for it` });
   }
 
   // ---- failures
@@ -151,15 +181,20 @@ export class Settlement {
   /** The end of a message that cannot be processed. */
   async bury(work: Work, reason: Reason, stack = ""): Promise<void> {
     if (stack !== "") this.#parts.reporter.failure(work, reason.node, stack);
-    if (this.#parts.deadLetters === undefined) {
+    const { deadLetters, job } = this.#parts;
+    work.lines.length = 0;
+    if (deadLetters === undefined) {
       this.#letGo(work, reason.message);
+      return;
+    }
+    if (deadLetters === "file") {
+      work.deadLetter = deadLetterRecord(work, { reason: reason.message, code: reason.code, node: reason.node });
+      await this.finish(work, "dead-letter", { reason: reason.message, code: reason.code, node: reason.node });
       return;
     }
     work.publishing = true;
     try {
-      await this.#parts.deadLetters.publish(
-        deadLetter(work, reason, this.#parts.job.jobName, this.#parts.subscription),
-      );
+      await deadLetters.publish(deadLetter(work, reason, job.jobName, this.#subscriptionOf(work)), work);
     } catch (error) {
       if (error instanceof RejectedError)
         this.#parts.reporter.trouble("DEAD_LETTER", `the dead letter was refused: ${error.message}`);
@@ -173,11 +208,13 @@ export class Settlement {
 
   async finish(work: Work, outcome: OutcomeEvent["outcome"], more: Partial<OutcomeEvent>): Promise<void> {
     if (outcome !== "dead-letter") this.#parts.completed.add(work.identity);
+    const end = { outcome, lines: work.lines, deadLetter: work.deadLetter };
     // The service may deliver it again even now; whatever came meanwhile is acknowledged with the rest.
     while (work.leases.length > 0) {
-      await Promise.all(this.#parts.inHand.takeLeases(work).map((lease) => this.#parts.subscriber.acknowledge(lease)));
+      await Promise.all(this.#parts.inHand.takeLeases(work).map((lease) => lease.source.acknowledge(lease, end)));
     }
     this.done += 1;
+    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
     this.#forget(work);
     this.#parts.reporter.outcome(work, outcome, more);
   }
@@ -189,7 +226,7 @@ export class Settlement {
     for (const next of this.#parts.lanes.abandon(work)) void this.giveBack(next, reason);
     this.#forget(work);
     this.givenBack += 1;
-    const done = Promise.all(leases.map((lease) => this.#parts.subscriber.giveBack(lease)));
+    const done = Promise.all(leases.map((lease) => lease.source.giveBack(lease)));
     this.#givingBack.add(done);
     await done;
     this.#givingBack.delete(done);
@@ -198,11 +235,16 @@ export class Settlement {
 
   /** The message is left to the subscription's own policy: it is delivered again when its lease has expired. */
   #letGo(work: Work, reason: string): void {
-    for (const lease of this.#parts.inHand.takeLeases(work)) this.#parts.subscriber.letGo(lease);
+    for (const lease of this.#parts.inHand.takeLeases(work)) lease.source.letGo(lease);
     for (const next of this.#parts.lanes.abandon(work)) void this.giveBack(next, reason);
     this.#forget(work);
     this.givenBack += 1;
     this.#parts.reporter.outcome(work, "given-back", { reason });
+  }
+
+  #subscriptionOf(work: Work): string {
+    const input = this.#parts.config.job_config.events.inputs.find((i) => i.name === work.delivery.input);
+    return input?.type === "pubsub" ? input.subscription : "";
   }
 
   #forget(work: Work): void {
@@ -222,4 +264,9 @@ export class Settlement {
     for (const next of this.#parts.lanes.abandon(work)) void this.giveBack(next, "the message before it was lost");
     this.#forget(work);
   }
+}
+
+/** The engine's own look at the input, not user code's. */
+function isMissingInput(failure: Failure): boolean {
+  return failure.code === "INPUT_NOT_FOUND" && failure.node === "";
 }

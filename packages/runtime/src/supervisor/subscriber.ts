@@ -1,27 +1,11 @@
 import type { SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.js";
 import { messageOf, Status, statusOf } from "./pubsub-clients.js";
-
-/** A message as it was received. */
-export interface Delivery {
-  readonly lease: Lease;
-  readonly messageId: string;
-  readonly data: Uint8Array;
-  readonly attributes: Readonly<Record<string, string>>;
-  readonly orderingKey: string;
-  /** Milliseconds since the epoch. */
-  readonly publishTime: number;
-}
-
-/** The right to work on a message, which holds until it is given up or lost. */
-export interface Lease {
-  readonly ackId: string;
-  /** Until when the service has confirmed it; milliseconds since the epoch. */
-  confirmedUntil: number;
-  lost: boolean;
-}
+import type { Delivery, Lease, Source } from "./source.js";
 
 export interface SubscriberOptions {
   readonly client: SubscriberClient;
+  /** Name of the event input. */
+  readonly input: string;
   readonly subscription: string;
   readonly ackDeadlineMs: number;
   /** Bounds on what is outstanding; the service is told, and the stream is paused at them. */
@@ -59,7 +43,7 @@ const ackBatchMs = 5;
 const connectedAfterMs = 300;
 
 /** Receives from one subscription through the low-level API and keeps the leases of what is in hand. */
-export class Subscriber {
+export class Subscriber implements Source {
   readonly #leases = new Map<Lease, number>();
   #stream: ReturnType<SubscriberClient["streamingPull"]> | undefined;
   #outstandingBytes = 0;
@@ -221,11 +205,17 @@ export class Subscriber {
       if (typeof ackId !== "string" || message === null || message === undefined) continue;
       const data =
         typeof message.data === "string" ? Buffer.from(message.data, "base64") : (message.data ?? Buffer.alloc(0));
-      const lease: Lease = { ackId, confirmedUntil: Date.now() + this.options.ackDeadlineMs, lost: false };
+      const lease: Lease = {
+        source: this,
+        ackId,
+        confirmedUntil: Date.now() + this.options.ackDeadlineMs,
+        lost: false,
+      };
       this.#leases.set(lease, data.length);
       this.#outstandingBytes += data.length;
       this.options.onDelivery({
         lease,
+        input: this.options.input,
         messageId: message.messageId ?? "",
         data,
         attributes: message.attributes ?? {},

@@ -1,32 +1,40 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { EffectiveConfig } from "@klio/config/effective";
-import type { Failure } from "../../gen/worker_pb.js";
+import { deadLetterKind, type EffectiveConfig } from "@klio/config/effective";
+import type { RunFolder } from "../batch/run-folder.js";
 import type { JobIdentity } from "../message/index.js";
 import { runtimeVersion } from "../version.js";
 import { Completed } from "./completed.js";
 import { Dispatcher, type DispatcherOptions } from "./dispatcher.js";
+import { makeOutputs, makeSources, type Outputs, type Sources } from "./edges.js";
 import type { Emit } from "./events.js";
+import type { Fatal } from "./fleet.js";
 import { InHand } from "./in-hand.js";
 import { type Intake, takeIn } from "./intake.js";
 import { Lanes } from "./lanes.js";
 import { MetricTotals } from "./metric-totals.js";
 import { passing } from "./outputs.js";
-import { Publisher } from "./publisher.js";
 import { type Clients, messageOf } from "./pubsub-clients.js";
-import { type Delivery, Subscriber } from "./subscriber.js";
 import { Reporter } from "./reporter.js";
 import { Settlement } from "./settlement.js";
+import type { Delivery } from "./source.js";
 import { untilTopicExists } from "./topics.js";
 import { judgeDeath } from "./verdicts.js";
+import type { Build } from "./worker-process.js";
 
 export interface SupervisorOptions {
   readonly config: EffectiveConfig;
   readonly clients: Clients;
   readonly emit: Emit;
-  readonly workers: number;
-  readonly dispatcher: Pick<DispatcherOptions, "entry" | "jobDir" | "configJson" | "temporaryRoot">;
+  /** The elements of event files; absent when the job has none. */
+  readonly run: RunFolder | undefined;
+  readonly fleet: Pick<
+    DispatcherOptions["fleet"],
+    "entry" | "build" | "temporaryRoot" | "workers" | "warm" | "onRetired"
+  >;
   /** The job cannot run. */
-  readonly onFatal: (failure: Pick<Failure, "code" | "message" | "stack">) => void;
+  readonly onFatal: (failure: Fatal) => void;
+  /** A batch job is done with all its elements. */
+  readonly onEnd: () => void;
 }
 
 /** Ids remembered as done. */
@@ -44,11 +52,9 @@ export class Supervisor {
   readonly #config: EffectiveConfig;
   readonly #job: JobIdentity;
   readonly #reporter: Reporter;
-  readonly #subscription: string;
-  readonly #subscriber: Subscriber;
+  readonly #sources: Sources;
   readonly #dispatcher: Dispatcher;
-  readonly #output: Publisher | undefined;
-  readonly #deadLetters: Publisher | undefined;
+  readonly #outputs: Outputs;
   readonly #inHand = new InHand();
   readonly #completed = new Completed(completedLimit);
   readonly #lanes = new Lanes((work) => {
@@ -61,26 +67,21 @@ export class Supervisor {
   #lastId = 0n;
 
   constructor(readonly options: SupervisorOptions) {
-    const { config, workers } = options;
+    const { config, clients } = options;
     this.#config = config;
     this.#job = { jobName: config.job_name, gcpProject: config.pipeline_options.project };
     this.#reporter = new Reporter(options.emit, config.job_name);
-    const { delivery, events } = config.job_config;
-    const [output] = events.outputs;
-    this.#subscription = events.inputs[0]?.subscription ?? "";
-    this.#output = output === undefined || output.skip_klio_write ? undefined : this.#publisher(output.topic);
-    this.#deadLetters = delivery.dead_letter === "none" ? undefined : this.#publisher(delivery.dead_letter);
-    this.#subscriber = this.#makeSubscriber(delivery.ack_deadline_ms, workers * config.job_config.workers.concurrency);
+    this.#outputs = makeOutputs(config, clients, (message) => {
+      this.#reporter.trouble("PUBLISH", message);
+    });
+    this.#sources = this.#makeSources();
     this.#dispatcher = this.#makeDispatcher();
     this.#settlement = new Settlement({
       config,
       job: this.#job,
-      subscription: this.#subscription,
       reporter: this.#reporter,
-      subscriber: this.#subscriber,
       dispatcher: this.#dispatcher,
-      output: this.#output,
-      deadLetters: this.#deadLetters,
+      ...this.#outputs,
       inHand: this.#inHand,
       completed: this.#completed,
       lanes: this.#lanes,
@@ -92,9 +93,20 @@ export class Supervisor {
   }
 
   start(): void {
-    const { emit, workers } = this.options;
-    emit({ event: "starting", job: this.#job.jobName, version: runtimeVersion, workers });
+    const { emit, fleet } = this.options;
+    emit({ event: "starting", job: this.#job.jobName, version: runtimeVersion, workers: fleet.workers });
     this.#dispatcher.start();
+  }
+
+  /** Takes other code of the same job into service. */
+  reload(build: Build): void {
+    this.#dispatcher.reload(build);
+  }
+
+  /** How many elements had which outcome, and how many came to no end, in this process. */
+  counts() {
+    const { elements } = this.#sources;
+    return { outcomes: this.#settlement.outcomes, unfinished: (elements?.failed ?? 0) + (elements?.givenBack ?? 0) };
   }
 
   /** Stops receiving, finishes what is in hand within the grace period, gives back the rest. */
@@ -104,7 +116,7 @@ export class Supervisor {
     this.#settlement.draining = true;
     const end = Date.now() + this.#config.job_config.delivery.grace_period_ms;
     this.options.emit({ event: "draining", job: this.#job.jobName, in_hand: this.#inHand.size, reason });
-    this.#subscriber.stopPulling();
+    for (const source of this.#sources.all) source.stopPulling();
     const unbegun = [...this.#dispatcher.drain(), ...this.#lanes.clear(), ...this.#settlement.takeRetries()];
     for (const work of unbegun) void this.#settlement.giveBack(work, "the job is stopping");
     const waitUntil = async (time: number) => {
@@ -123,12 +135,11 @@ export class Supervisor {
 
   async #stop(): Promise<void> {
     this.#stopped.abort();
-    this.#output?.close();
-    this.#deadLetters?.close();
+    this.#outputs.close();
     await this.#dispatcher.stop(teardownMs);
     const left = this.#inHand.all().map((work) => this.#settlement.giveBack(work, "the grace period is over"));
     await Promise.race([Promise.all([...left, this.#settlement.givenBackAll()]), sleep(giveBackMs)]);
-    this.#subscriber.close();
+    for (const source of this.#sources.all) await source.close();
     const metrics = this.#metrics.all();
     if (metrics.length > 0) this.options.emit({ event: "metrics", metrics });
     this.options.emit({
@@ -136,60 +147,84 @@ export class Supervisor {
       job: this.#job.jobName,
       done: this.#settlement.done,
       given_back: this.#settlement.givenBack,
+      batch: !this.#config.pipeline_options.streaming,
     });
   }
 
   // ---- parts
 
-  #publisher(topic: string): Publisher {
-    return new Publisher(this.options.clients.publisher, topic, (error, delayMs) => {
-      this.#reporter.trouble("PUBLISH", `${messageOf(error)}; again in ${delayMs} ms`);
+  #makeSources(): Sources {
+    const { clients, fleet, run, onFatal, onEnd } = this.options;
+    const { concurrency } = this.#config.job_config.workers;
+    const onDelivery = (delivery: Delivery) => {
+      this.#receive(delivery);
+    };
+    return makeSources(this.#config, clients, {
+      capacity: fleet.workers * concurrency,
+      maxBytes: maxOutstandingBytes,
+      elements:
+        run === undefined
+          ? undefined
+          : {
+              folder: run,
+              onDelivery,
+              onEnd: () => {
+                if (!this.#config.pipeline_options.streaming) onEnd();
+              },
+              onBroken: (error) => {
+                onFatal({ code: "BATCH_JOURNAL", message: `${run.path}: ${messageOf(error)}`, stack: "" });
+              },
+            },
+      subscriber: {
+        onDelivery,
+        onConnected: () => {
+          this.#tellReady();
+        },
+        onTrouble: (error, delayMs) => {
+          this.#reporter.trouble("PUBSUB", `${messageOf(error)}; again in ${Math.round(delayMs)} ms`);
+        },
+        onRefused: (subscription, error) => {
+          onFatal({ code: "SUBSCRIPTION", message: `${subscription}: ${messageOf(error)}`, stack: "" });
+        },
+        onLost: (lease) => {
+          this.#settlement.lost(lease);
+        },
+      },
     });
   }
 
-  #makeSubscriber(ackDeadlineMs: number, capacity: number): Subscriber {
-    return new Subscriber({
-      client: this.options.clients.subscriber,
-      subscription: this.#subscription,
-      ackDeadlineMs,
-      // As much again as the workers hold waits here, so that none of them runs dry.
-      maxMessages: 2 * capacity,
-      maxBytes: maxOutstandingBytes,
-      onDelivery: (delivery) => {
-        this.#receive(delivery);
-      },
-      onConnected: () => {
-        if (this.#state !== "connecting") return;
-        this.#state = "ready";
-        const { jobName: job } = this.#job;
-        const workers = this.#dispatcher.readyWorkers;
-        this.options.emit({ event: "ready", job, subscription: this.#subscription, workers });
-      },
-      onTrouble: (error, delayMs) => {
-        this.#reporter.trouble("PUBSUB", `${messageOf(error)}; again in ${Math.round(delayMs)} ms`);
-      },
-      onRefused: (error) => {
-        this.options.onFatal({
-          code: "SUBSCRIPTION",
-          message: `${this.#subscription}: ${messageOf(error)}`,
-          stack: "",
-        });
-      },
-      onLost: (lease) => {
-        this.#settlement.lost(lease);
-      },
-    });
+  #tellReady(): void {
+    if (this.#state !== "connecting") return;
+    this.#state = "ready";
+    const inputs = this.#config.job_config.events.inputs.map((i) =>
+      i.type === "pubsub" ? i.subscription : i.location,
+    );
+    const { workers } = this.options.fleet;
+    this.options.emit({ event: "ready", job: this.#job.jobName, inputs, workers });
   }
 
   #makeDispatcher(): Dispatcher {
-    const { onFatal, workers } = this.options;
+    const { emit, onFatal } = this.options;
+    const timeoutMs = this.#config.job_config.delivery.timeout_ms;
     return new Dispatcher({
-      ...this.options.dispatcher,
-      workers,
-      concurrency: this.#config.job_config.workers.concurrency,
-      timeoutMs: this.#config.job_config.delivery.timeout_ms,
+      timeoutMs,
+      fleet: {
+        ...this.options.fleet,
+        concurrency: this.#config.job_config.workers.concurrency,
+        timeoutMs,
+        onFatal,
+        onRestart: (how, delayMs) => {
+          this.#reporter.trouble("WORKER_RESTART", `a worker died (${how}); another is started in ${delayMs} ms`);
+        },
+        onReloaded: ({ directory }) => {
+          emit({ event: "reloaded", job: this.#job.jobName, directory });
+        },
+        onReloadFailed: (failure, { directory }) => {
+          const { code, message, stack } = failure;
+          emit({ event: "reload-failed", severity: "ERROR", job: this.#job.jobName, directory, code, message, stack });
+        },
+      },
       onReady: () => void this.#connect(),
-      onFatal,
       onResult: (work, result) => void this.#settlement.settle(work, result),
       onDeath: (work, death) => void this.#settlement.carryOut(judgeDeath(death), work),
       onLog: (worker, work, log) => {
@@ -197,9 +232,6 @@ export class Supervisor {
       },
       onPrinted: (worker, stream, line) => {
         this.#reporter.printed(worker, stream, line);
-      },
-      onRestart: (how, delayMs) => {
-        this.#reporter.trouble("WORKER_RESTART", `a worker died (${how}); another is started in ${delayMs} ms`);
       },
       onMetrics: (metrics) => {
         this.#metrics.add(metrics);
@@ -211,20 +243,23 @@ export class Supervisor {
   async #connect(): Promise<void> {
     if (this.#state !== "starting") return;
     this.#state = "connecting";
-    if (this.#deadLetters !== undefined) {
-      const { topic } = this.#deadLetters;
+    const topic = this.#config.job_config.delivery.dead_letter;
+    if (deadLetterKind(topic) === "topic") {
       await untilTopicExists(this.options.clients.publisher, topic, this.#stopped.signal, (message) => {
         this.#reporter.trouble("DEAD_LETTER_TOPIC", message);
       });
     }
-    if (!this.#stopped.signal.aborted && !this.#draining) this.#subscriber.start();
+    if (this.#stopped.signal.aborted || this.#draining) return;
+    for (const source of this.#sources.all) source.start();
+    const connects = this.#config.job_config.events.inputs.some((i) => i.type === "pubsub");
+    if (!connects) this.#tellReady();
   }
 
   // ---- in
 
   #receive(delivery: Delivery): void {
     if (this.#draining) {
-      void this.#subscriber.giveBack(delivery.lease);
+      void delivery.lease.source.giveBack(delivery.lease);
       return;
     }
     this.#lastId += 1n;

@@ -1,5 +1,6 @@
 import type { KlioMessage } from "../message/index.js";
-import type { Delivery, Lease } from "./subscriber.js";
+import type { DeadLetterRecord } from "../batch/records.js";
+import type { Delivery, Lease } from "./source.js";
 
 /** One message in hand: from its receipt until it is acknowledged or given back. */
 export interface Work {
@@ -29,4 +30,8 @@ export interface Work {
   publishing: boolean;
   /** It was in a worker that died beside others: it runs with nothing beside it. */
   alone: boolean;
+  /** Lines for file outputs. */
+  lines: (readonly [output: string, line: string])[];
+  /** Its dead letter, when that goes to a file. */
+  deadLetter: DeadLetterRecord | undefined;
 }

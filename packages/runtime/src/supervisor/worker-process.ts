@@ -18,11 +18,17 @@ export interface WorkerOptions {
   readonly number: number;
   /** Path of the worker's entry. */
   readonly entry: string;
-  readonly jobDir: string;
-  readonly configJson: string;
   readonly concurrency: number;
   readonly timeoutMs: number;
   readonly environment: NodeJS.ProcessEnv;
+}
+
+/** What a worker runs. */
+export interface Build {
+  /** The built job; absolute. */
+  readonly directory: string;
+  /** Its effective configuration. */
+  readonly configJson: string;
 }
 
 export interface WorkerEvents {
@@ -47,6 +53,7 @@ export class WorkerProcess {
   readonly inHand = new Map<bigint, Work>();
   /** The message for whose timeout it was killed, and whether its event loop was blocked then. */
   killedFor: { readonly work: Work; readonly blocked: boolean } | undefined;
+  build: Build | undefined;
   /** Whether it has answered for a message yet. */
   useful = false;
   readonly #child: ChildProcess;
@@ -72,9 +79,15 @@ export class WorkerProcess {
       fromWorker as Readable,
     );
     this.#listen();
+  }
+
+  /** Gives the worker what it runs. Before that it only waits, with everything of its own loaded. */
+  configure(build: Build): void {
+    const { concurrency } = this.options;
+    this.build = build;
     this.#send({
       case: "configure",
-      value: { configJson: options.configJson, jobDir: options.jobDir, concurrency: options.concurrency, heartbeatMs },
+      value: { configJson: build.configJson, jobDir: build.directory, concurrency, heartbeatMs },
     });
   }
 
@@ -107,6 +120,7 @@ export class WorkerProcess {
       klioId: work.klioId,
       attempt: work.starts,
       message: work.encoded,
+      source: work.delivery.input,
       timeoutMs,
     }));
     for (const piece of piecesOf(inputs, (input) => input.message.length + 200)) {

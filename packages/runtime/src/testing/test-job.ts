@@ -12,6 +12,8 @@ import { childId, requestMessage } from "../message/index.js";
 import { MemoryStore } from "../objects/memory-store.js";
 
 export interface TestOptions {
+  /** Names of the event inputs. Default: one, `pubsub0`. */
+  readonly inputs?: readonly string[];
   /** The job's own keys of `job_config`. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Objects of the data input, by name: the element and its suffix. */
@@ -23,6 +25,8 @@ export interface TestOptions {
 }
 
 export interface TestMessage {
+  /** Name of the event input it comes from. Default: the first. */
+  readonly input?: string;
   readonly element: string;
   readonly payload?: Uint8Array | string;
   readonly force?: boolean;
@@ -105,10 +109,20 @@ async function runOne(engine: Engine, store: MemoryStore, message: TestMessage, 
   if (request.data !== undefined) request.data.payload = Buffer.from(message.payload ?? "");
   const result = await runAttempt(
     engine,
-    { klioId, attempt: 1, message: request, signal: new AbortController().signal },
+    {
+      klioId,
+      input: message.input ?? firstInput(engine),
+      attempt: 1,
+      message: request,
+      signal: new AbortController().signal,
+    },
     { log: (entry) => logs.push(entry), metric: (entry) => metrics.push(entry), enter: () => undefined },
   );
   return { ...describe(result, engine.config.job_name, klioId, store), logs, metrics };
+}
+
+function firstInput(engine: Engine): string {
+  return engine.config.job_config.events.inputs[0]?.name ?? "";
 }
 
 function describe(result: AttemptResult, job: string, klioId: string, store: MemoryStore) {
@@ -140,7 +154,11 @@ function effectiveFor(options: TestOptions): EffectiveConfig {
     job_config: {
       allow_non_klio_messages: false,
       events: {
-        inputs: [{ type: "pubsub", name: "pubsub0", subscription: "projects/test-project/subscriptions/test" }],
+        inputs: (options.inputs ?? ["pubsub0"]).map((name) => ({
+          type: "pubsub",
+          name,
+          subscription: `projects/test-project/subscriptions/${name}`,
+        })),
         outputs: [
           { type: "pubsub", name: "pubsub0", topic: "projects/test-project/topics/out", skip_klio_write: false },
         ],
@@ -170,6 +188,7 @@ function effectiveFor(options: TestOptions): EffectiveConfig {
           },
         ],
       },
+      dependencies: [],
       delivery: {
         attempts: 1,
         retry_delay_ms: 0,

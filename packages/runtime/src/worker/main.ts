@@ -16,7 +16,9 @@ import {
 import { AttemptTimeout, runAttempt } from "../engine/attempt.js";
 import type { Engine } from "../engine/engine.js";
 import { graphDigest, JobError, layOut } from "../engine/graph.js";
+import { FileStore } from "../objects/file-store.js";
 import { GcsStore } from "../objects/gcs-store.js";
+import { RoutedStore } from "../objects/routed-store.js";
 import { FrameChannel, protocolVersion } from "../protocol/frames.js";
 import { runtimeVersion } from "../version.js";
 import { loadJob } from "./load-job.js";
@@ -40,10 +42,12 @@ async function configure(frame: Configure): Promise<void> {
   try {
     const graph = await layOut(await loadJob(frame.jobDir), config);
     const emulator = process.env["STORAGE_EMULATOR_HOST"];
-    const store = new GcsStore({
-      project: config.pipeline_options.project,
-      ...(emulator === undefined ? {} : { emulator: withScheme(emulator) }),
-    });
+    const buckets = () =>
+      new GcsStore({
+        project: config.pipeline_options.project,
+        ...(emulator === undefined ? {} : { emulator: withScheme(emulator) }),
+      });
+    const store = new RoutedStore(() => new FileStore(), buckets);
     const states = new Map<string, unknown>();
     for (const node of graph.nodes.values()) {
       if (node.transform.setup !== undefined) states.set(node.path, await node.transform.setup());
@@ -87,6 +91,7 @@ async function processInput(input: Input): Promise<void> {
     engine,
     {
       klioId: input.klioId,
+      input: input.source,
       attempt: input.attempt,
       message: fromBinary(KlioMessageSchema, input.message),
       signal: controller.signal,

@@ -1,20 +1,26 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
 import { testJob } from "@klio/runtime/testing";
-import { expect, test } from "vitest";
 import job from "../src/run.js";
 
 const options = { config: { greeting: "Hello" }, outputSuffix: ".txt" };
 
 test("greets an element and says where the greeting lies", async () => {
   const result = await testJob(job, options).send("ada");
-  expect(result.error).toBeUndefined();
-  expect(result.objects).toMatchObject([{ name: "ada.txt", write: "uploaded" }]);
-  expect(Buffer.from(result.objects[0]?.data ?? []).toString()).toBe("Hello, ada!\n");
-  expect(result.messages.map((m) => m.text)).toEqual(["gs://test-output/ada.txt"]);
+  assert.equal(result.error, undefined);
+  assert.deepEqual(
+    result.objects.map((o) => [o.name, Buffer.from(o.data).toString()]),
+    [["ada.txt", "Hello, ada!\n"]],
+  );
+  assert.deepEqual(
+    result.messages.map((m) => m.text),
+    ["gs://test-output/ada.txt"],
+  );
 });
 
 test("passes a message on when its greeting is there already, unless it is forced", async () => {
   const tested = testJob(job, options);
   await tested.send("ada");
-  expect((await tested.send("ada")).outcome).toBe("passed-through");
-  expect((await tested.send({ element: "ada", force: true })).outcome).toBe("processed");
+  assert.equal((await tested.send("ada")).outcome, "passed-through");
+  assert.equal((await tested.send({ element: "ada", force: true })).outcome, "processed");
 });

@@ -1,0 +1,128 @@
+import { createReadStream, createWriteStream, existsSync, statSync } from "node:fs";
+import { mkdir, rename, rm } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGzip } from "node:zlib";
+import type { Storage } from "@google-cloud/storage";
+import picomatch from "picomatch";
+import { globSync } from "tinyglobby";
+
+/** A file of events cannot be read or written; the message says which and why. */
+export class EventFileError extends Error {
+  override readonly name = "EventFileError";
+
+  constructor(
+    readonly code: "EVENT_INPUT" | "EVENT_OUTPUT",
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Text files, local or in Cloud Storage. The client is loaded when the first `gs://` is met. */
+export class TextFiles {
+  #storage: Promise<Storage> | undefined;
+
+  constructor(
+    readonly project: string,
+    readonly emulator: string | undefined,
+  ) {}
+
+  /** The files a location stands for, by name. Throws an {@link EventFileError} when there is none. */
+  async list(location: string): Promise<string[]> {
+    const found = location.startsWith("gs://") ? await this.#listObjects(location) : listFiles(location);
+    if (found.length > 0) return found.sort((a, b) => (a < b ? -1 : 1));
+    const where = location.startsWith("gs://") ? location : resolve(location);
+    throw new EventFileError("EVENT_INPUT", `no file is there: ${where}`);
+  }
+
+  async open(file: string): Promise<Readable> {
+    const object = await this.#object(file);
+    // As it is stored: whether it is compressed is for its bytes to tell.
+    return object === undefined ? createReadStream(file) : object.createReadStream({ decompress: false });
+  }
+
+  /** Writes lines, whole or not at all, with their parents. */
+  async write(file: string, lines: AsyncIterable<string>, gzip: boolean): Promise<void> {
+    const object = await this.#object(file);
+    const text = Readable.from(withNewlines(lines));
+    const source = gzip ? text.pipe(createGzip()) : text;
+    try {
+      if (object !== undefined) {
+        const target = object.createWriteStream({
+          resumable: false,
+          contentType: gzip ? "application/gzip" : "text/plain",
+        });
+        await pipeline(source, target);
+        return;
+      }
+      const staged = `${file}.${process.pid}.tmp`;
+      await mkdir(dirname(file), { recursive: true });
+      try {
+        await pipeline(source, createWriteStream(staged));
+        await rename(staged, file);
+      } finally {
+        await rm(staged, { force: true });
+      }
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new EventFileError("EVENT_OUTPUT", `${file} cannot be written: ${why}`, { cause: error });
+    }
+  }
+
+  async #listObjects(location: string): Promise<string[]> {
+    const { bucket, name } = split(location);
+    const isGlob = picomatch.scan(name).isGlob;
+    const prefix = isGlob ? (/^[^*?[\]{}()!+@]*/.exec(name)?.[0] ?? "") : name;
+    try {
+      const [objects] = await (await this.#client()).bucket(bucket).getFiles({ prefix });
+      const matches = isGlob ? picomatch(name, { dot: true }) : (n: string) => n === name;
+      // A name that ends in a slash is a folder as the console makes them.
+      return objects
+        .map((o) => o.name)
+        .filter((n) => matches(n) && !n.endsWith("/"))
+        .map((n) => `gs://${bucket}/${n}`);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new EventFileError("EVENT_INPUT", `${location} cannot be listed: ${why}`, { cause: error });
+    }
+  }
+
+  async #object(file: string) {
+    if (!file.startsWith("gs://")) return undefined;
+    const { bucket, name } = split(file);
+    return (await this.#client()).bucket(bucket).file(name);
+  }
+
+  #client(): Promise<Storage> {
+    this.#storage ??= import("@google-cloud/storage").then(({ Storage: Client }) => {
+      const endpoint = this.emulator === undefined ? {} : { apiEndpoint: this.emulator };
+      return new Client({ projectId: this.project, ...endpoint });
+    });
+    return this.#storage;
+  }
+}
+
+async function* withNewlines(lines: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const line of lines) yield `${line}\n`;
+}
+
+function split(location: string): { bucket: string; name: string } {
+  const [bucket = "", ...name] = location.slice("gs://".length).split("/");
+  return { bucket, name: name.join("/") };
+}
+
+function listFiles(location: string): string[] {
+  if (existsSync(location)) {
+    if (statSync(location).isFile()) return [location];
+    throw new EventFileError("EVENT_INPUT", `${location} is a folder; its files are ${location.replace(/\/+$/, "")}/*`);
+  }
+  return globSync(location, {
+    onlyFiles: true,
+    dot: true,
+    absolute: location.startsWith("/"),
+    expandDirectories: false,
+  });
+}

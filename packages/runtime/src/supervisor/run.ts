@@ -1,0 +1,215 @@
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { type EffectiveConfig, effectiveFile } from "@klio/config/effective";
+import { BatchError } from "../batch/event-files.js";
+import { RunFolder } from "../batch/run-folder.js";
+import { type Emit, emitTo } from "./events.js";
+import type { Fatal } from "./fleet.js";
+import { connect } from "./pubsub-clients.js";
+import { Supervisor } from "./supervisor.js";
+import { makeTemporaryRoot, removeQuietly } from "./temporary.js";
+
+/** How `klio-runtime run` ends. */
+export const exitCodes = {
+  /** A streaming job was stopped in order; a batch job is done with all its elements. */
+  done: 0,
+  /** The job cannot run. */
+  failed: 1,
+  /** Wrong usage. */
+  usage: 2,
+  /** A batch job is done, and some of its elements are dead letters. */
+  deadLetters: 3,
+  /** A batch job was stopped before its end; running it again goes on. */
+  unfinished: 4,
+} as const;
+
+export interface RunOptions {
+  /** The built job; absolute. */
+  readonly directory: string;
+  readonly config: EffectiveConfig;
+  /** Folder for what interrupted batch runs leave to go on with. */
+  readonly state: string;
+  /** Begin a batch job from its first element. */
+  readonly fresh: boolean;
+  /** Dead letters are no reason for a batch job's exit code to be other than 0. */
+  readonly allowDeadLetters: boolean;
+  /** Commands come on stdin, and its end stops the job. */
+  readonly attended: boolean;
+  /** Other code is to be expected: a worker is kept ready for it. */
+  readonly watched: boolean;
+  /** The builds it is given are removed when they are of no more use. */
+  readonly ownsBuild: boolean;
+}
+
+/** Worker processes when the configuration does not say: one for each processor, but no crowd. */
+const mostDefaultWorkers = 8;
+
+/** Runs a built job until it is stopped, or done. Resolves to the exit code. */
+export async function runJob(options: RunOptions): Promise<number> {
+  const started = Date.now();
+  const emit = emitTo(process.stdout);
+  const stopped = new AbortController();
+  const life = new Life(options, emit, stopped);
+  let run: RunFolder | undefined;
+  try {
+    run = await openRun(options, stopped.signal);
+  } catch (error) {
+    if (stopped.signal.aborted) return exitCodes.unfinished;
+    if (!(error instanceof BatchError)) throw error;
+    emit({ event: "fatal", severity: "ERROR", code: error.code, message: error.message, stack: "" });
+    return exitCodes.failed;
+  }
+  if (run !== undefined) {
+    const { total: elements, blank } = run.run;
+    emit({ event: "gathered", job: options.config.job_name, elements, blank, done: run.done.size });
+  }
+  const code = await life.run(run);
+  if (run === undefined || options.config.pipeline_options.streaming || code !== exitCodes.done) {
+    await run?.close(false);
+    return code;
+  }
+  return finishBatch(run, life.supervisor?.counts(), options, emit, started);
+}
+
+function openRun(options: RunOptions, signal: AbortSignal): Promise<RunFolder> | undefined {
+  const { config, state, fresh } = options;
+  if (!config.job_config.events.inputs.some((i) => i.type === "file")) return undefined;
+  return RunFolder.open({ config, state, fresh, signal, eventFiles: join(import.meta.dirname, "event-files.js") });
+}
+
+/** From the start of the workers to the end of the last. */
+class Life {
+  supervisor: Supervisor | undefined;
+  #exitCode: number = exitCodes.done;
+  #drained: Promise<void> | undefined;
+  /** Builds that were taken into service, the first among them. */
+  readonly #builds: string[];
+  #finish: () => void = () => undefined;
+
+  constructor(
+    readonly options: RunOptions,
+    readonly emit: Emit,
+    readonly stopped: AbortController,
+  ) {
+    this.#builds = [options.directory];
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.on(signal, () => {
+        this.#stop(signal);
+      });
+    }
+    if (options.attended) this.#attend();
+  }
+
+  async run(run: RunFolder | undefined): Promise<number> {
+    const { config, directory, watched, ownsBuild } = this.options;
+    if (this.stopped.signal.aborted) return config.pipeline_options.streaming ? exitCodes.done : exitCodes.unfinished;
+    const clients = connect(process.env["PUBSUB_EMULATOR_HOST"]);
+    const temporaryRoot = makeTemporaryRoot();
+    const { count } = config.job_config.workers;
+    const over = new Promise<void>((resolve) => {
+      this.#finish = resolve;
+    });
+    this.supervisor = new Supervisor({
+      config,
+      clients,
+      emit: this.emit,
+      run,
+      fleet: {
+        entry: join(import.meta.dirname, "worker.js"),
+        build: { directory, configJson: JSON.stringify(config) },
+        temporaryRoot,
+        workers: count === 0 ? Math.min(availableParallelism(), mostDefaultWorkers) : count,
+        warm: watched,
+        onRetired: (build) => {
+          if (ownsBuild) removeQuietly(build.directory);
+        },
+      },
+      onFatal: (failure) => {
+        this.#fail(failure);
+      },
+      onEnd: () => {
+        this.#drain("every element is done");
+      },
+    });
+    this.supervisor.start();
+    await over;
+    await clients.close();
+    removeQuietly(temporaryRoot);
+    if (ownsBuild) for (const build of this.#builds) removeQuietly(build);
+    return this.#exitCode;
+  }
+
+  #fail({ code, message, stack }: Fatal): void {
+    if (this.#exitCode !== exitCodes.failed) this.emit({ event: "fatal", severity: "ERROR", code, message, stack });
+    this.#exitCode = exitCodes.failed;
+    this.supervisor?.hurry();
+    this.#drain("the job cannot run");
+  }
+
+  #stop(reason: string): void {
+    this.stopped.abort();
+    if (this.#drained !== undefined) this.supervisor?.hurry();
+    else if (!this.options.config.pipeline_options.streaming) this.#exitCode = exitCodes.unfinished;
+    this.#drain(reason);
+  }
+
+  #drain(reason: string): void {
+    this.#drained ??= this.supervisor?.drain(reason).finally(() => {
+      this.#finish();
+    });
+  }
+
+  /** Listens to whoever started this process. */
+  #attend(): void {
+    const lines = createInterface({ input: process.stdin, crlfDelay: Infinity });
+    lines.on("line", (line) => {
+      const { command, directory } = JSON.parse(line) as { command: string; directory: string };
+      if (command !== "reload") return;
+      this.#builds.push(directory);
+      const config = readFileSync(join(directory, effectiveFile), "utf8");
+      this.supervisor?.reload({ directory, configJson: JSON.stringify(JSON.parse(config)) });
+    });
+    process.stdin.once("close", () => {
+      this.#stop("the parent process is gone");
+    });
+  }
+}
+
+/** Writes what a batch run that came to its end leaves, and says how it went. */
+async function finishBatch(
+  run: RunFolder,
+  counts: ReturnType<Supervisor["counts"]> | undefined,
+  options: RunOptions,
+  emit: Emit,
+  started: number,
+): Promise<number> {
+  const outcomes = new Map(run.before);
+  for (const [name, n] of counts?.outcomes ?? []) outcomes.set(name, (outcomes.get(name) ?? 0) + n);
+  const unfinished = counts?.unfinished ?? 0;
+  const dead = outcomes.get("dead-letter") ?? 0;
+  try {
+    const delivered = await run.deliver();
+    emit({
+      event: "summary",
+      severity: unfinished + dead > 0 ? "WARNING" : "INFO",
+      job: options.config.job_name,
+      complete: unfinished === 0,
+      elements: run.run.total,
+      outcomes: Object.fromEntries(outcomes),
+      resumed: run.done.size,
+      duration_ms: Date.now() - started,
+      files: delivered.files,
+      ...(delivered.deadLetters === undefined ? {} : { dead_letters: delivered.deadLetters }),
+    });
+  } catch (error) {
+    await run.close(false);
+    if (!(error instanceof BatchError)) throw error;
+    emit({ event: "fatal", severity: "ERROR", code: error.code, message: error.message, stack: "" });
+    return exitCodes.failed;
+  }
+  await run.close(unfinished === 0);
+  if (unfinished > 0) return exitCodes.unfinished;
+  return dead > 0 && !options.allowDeadLetters ? exitCodes.deadLetters : exitCodes.done;
+}
