@@ -1,5 +1,6 @@
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { isAlive } from "@klio/runtime/processes";
 import { buildJob, type BuiltJob } from "./build.js";
 import type { LoadedJob } from "./load.js";
 
@@ -48,13 +49,4 @@ function foldersIn(path: string): string[] {
 
 function remove(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

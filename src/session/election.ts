@@ -2,6 +2,7 @@ import { link, mkdir, readdir, rm } from "node:fs/promises";
 import type { Server } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isAlive } from "@klio/runtime/processes";
 import { type ControlFile, controlFiles, greet } from "./control.js";
 
 /** What the candidate's own server answers while the election runs. */
@@ -70,15 +71,6 @@ async function sweepCandidates(directory: string): Promise<void> {
     const pid = /^control\.(\d+)\.own$/.exec(name)?.[1];
     if (pid === undefined || isAlive(Number(pid))) continue;
     await rm(join(directory, name), { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

@@ -113,6 +113,12 @@ export class User {
   }
 }
 
+/** A line of `--json`. */
+export interface Event {
+  readonly event: string;
+  readonly [key: string]: unknown;
+}
+
 /** A klio command that runs. */
 export class Running {
   stdout = "";
@@ -138,6 +144,28 @@ export class Running {
     while (!there()) {
       if (Date.now() > end || this.child.exitCode !== null) {
         throw new Error(`waited in vain for ${String(text)}:\n${this.stdout}${this.stderr}`);
+      }
+      await sleep(20);
+    }
+  }
+
+  /** What `--json` printed so far. */
+  events(): Event[] {
+    return this.stdout
+      .split("\n")
+      .slice(0, -1)
+      .filter((line) => line.startsWith("{"))
+      .map((line) => JSON.parse(line) as Event);
+  }
+
+  /** Waits for an event that has these values, and returns the first that does. */
+  async untilEvent(values: Readonly<Record<string, unknown>>, ms = 30_000): Promise<Event> {
+    const end = Date.now() + ms;
+    for (;;) {
+      const found = this.events().find((e) => Object.entries(values).every(([key, value]) => e[key] === value));
+      if (found !== undefined) return found;
+      if (Date.now() > end || this.child.exitCode !== null) {
+        throw new Error(`waited in vain for ${JSON.stringify(values)}:\n${this.stdout.slice(-5_000)}${this.stderr}`);
       }
       await sleep(20);
     }

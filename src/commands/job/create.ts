@@ -88,6 +88,7 @@ The job vendors its runtime, so it runs without any registry. Written is all of 
     }),
     ...flagsOf(templateQuestions),
     ...flagsOf(optionQuestions),
+    "use-fnapi": Flags.boolean({ description: "use Beam's FnAPI" }),
     "worker-machine-type": Flags.string({
       aliases: ["machine-type"],
       description: "machine type of workers",

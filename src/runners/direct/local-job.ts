@@ -180,7 +180,7 @@ export class LocalJob {
   }
 
   #tell(event: RunEvent): void {
-    this.options.onEvent({ job: this.name, ...event });
+    this.options.onEvent("job" in event ? event : { ...event, job: this.name });
   }
 
   async #exited(run: DirectRun, { code, abnormal }: RunEnd): Promise<void> {

@@ -2,6 +2,7 @@ import { readFileSync, renameSync, rmSync } from "node:fs";
 import { link, writeFile } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
+import { isAlive, startOf } from "../processes.js";
 
 interface Owner {
   readonly pid: number;
@@ -52,24 +53,5 @@ function readOwner(file: string): Owner | undefined {
     return JSON.parse(readFileSync(file, "utf8")) as Owner;
   } catch {
     return undefined;
-  }
-}
-
-/** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html, field 22. */
-function startOf(pid: number): string {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-  } catch {
-    return "";
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

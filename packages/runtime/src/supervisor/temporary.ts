@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isAlive } from "../processes.js";
 
 const prefix = "klio-run-";
 
@@ -19,14 +20,5 @@ export function removeQuietly(folder: string): void {
     rmSync(folder, { recursive: true, force: true });
   } catch {
     return;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

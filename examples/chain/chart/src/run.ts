@@ -1,0 +1,4 @@
+import { defineJob } from "@klio/runtime";
+import { chart } from "./transforms.js";
+
+export default defineJob({ build: (input) => input.apply(chart) });

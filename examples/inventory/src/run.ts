@@ -1,0 +1,4 @@
+import { defineJob } from "@klio/runtime";
+import { describeFile } from "./transforms.js";
+
+export default defineJob({ build: (input) => input.apply(describeFile) });
