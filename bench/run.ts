@@ -4,13 +4,15 @@ import { join } from "node:path";
 import { firstMessage, quickstartAgain } from "./first-message.js";
 import { formatRow, type Row } from "./measure.js";
 import { noopJob } from "./noop-job.js";
+import { reload } from "./reload.js";
 import { startup } from "./startup.js";
 
-// npm run bench [-- startup|first-message|noop|quickstart …]
+// npm run bench [-- startup|first-message|reload|noop|quickstart …]
 const root = process.cwd();
 const all: Readonly<Record<string, () => Row[] | Promise<Row[]>>> = {
   startup: () => startup(root),
   "first-message": () => firstMessage(root),
+  reload: () => reload(root),
   noop: () => noopJob(root),
   quickstart: () => quickstartAgain(root),
 };
