@@ -49,7 +49,7 @@ export async function buildJob(job: LoadedJob, bundledRuntime: string, folder = 
   await rm(staging, { recursive: true, force: true });
   try {
     const compiled = await compile(directory, code, [...code, ...assets], staging);
-    for (const file of assets) await cp(join(directory, file), join(staging, file));
+    for (const file of assets) await copyIfThere(join(directory, file), join(staging, file));
     await writeFile(join(staging, effectiveFile), `${JSON.stringify(job.config, null, 2)}\n`);
     await writeFile(join(staging, "package.json"), '{ "type": "module" }\n');
     const old = `${staging}.old`;
@@ -57,7 +57,7 @@ export async function buildJob(job: LoadedJob, bundledRuntime: string, folder = 
     await rename(staging, target);
     await rm(old, { recursive: true, force: true });
     const digest = createHash("sha256").update(compiled).update(JSON.stringify(job.config));
-    for (const file of assets) digest.update(file).update(await readFile(join(target, file)));
+    for (const file of assets) digest.update(file).update(await readFile(join(target, file)).catch(() => ""));
     const runtime = runtimeOf(directory, bundledRuntime);
     await linkRuntime(directory, runtime.installed ? undefined : bundledRuntime);
     const files = [...code.map((f) => f.replace(/\.(m?)ts$/, ".$1js")), ...assets];
@@ -70,6 +70,15 @@ export async function buildJob(job: LoadedJob, bundledRuntime: string, folder = 
     };
   } finally {
     await rm(staging, { recursive: true, force: true });
+  }
+}
+
+/** Editors make files that are gone a moment later. */
+async function copyIfThere(from: string, to: string): Promise<void> {
+  try {
+    await cp(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
 }
 

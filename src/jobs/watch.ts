@@ -1,4 +1,4 @@
-import { join, relative } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import { isBuilt } from "./build.js";
 import type { LoadedJob } from "./load.js";
 
@@ -12,16 +12,25 @@ export interface ChangedFiles {
 /** How long a save may take to write all its files, in milliseconds. */
 const quietMs = 15;
 
-/** Calls `onChange` after files of a job were saved. Resolves, once none can be missed, to what ends it. */
+/**
+ * Calls `onChange` after files of a job were saved. Resolves, once none can be missed, to what ends it.
+ * `onError`: some files cannot be watched, e.g. because the system's limit is reached.
+ */
 export async function watchJob(
   job: LoadedJob,
   onChange: (changed: ChangedFiles) => void,
+  onError: (error: unknown) => void,
 ): Promise<() => Promise<void>> {
   const { watch } = await import("chokidar");
   const { directory, configFile } = job;
-  const watcher = watch([join(directory, "src"), configFile], {
+  const source = join(directory, "src");
+  const isOfInterest = (path: string) =>
+    path === configFile || path === directory || path === source || path.startsWith(source + sep);
+  // The folders above, because src itself may be moved away and come back.
+  const watcher = watch([...new Set([directory, dirname(configFile)])], {
     ignoreInitial: true,
-    ignored: (path) => /[\\/]node_modules([\\/]|$)/.test(path),
+    ignored: (path) =>
+      (!isOfInterest(path) && path !== dirname(configFile)) || path.includes(`${sep}node_modules${sep}`),
   });
   let pending = { config: false, code: false };
   let timer: NodeJS.Timeout | undefined;
@@ -36,7 +45,7 @@ export async function watchJob(
       onChange(changed);
     }, quietMs);
   });
-  watcher.on("error", () => undefined); // a folder that goes away is seen as such
+  watcher.on("error", onError);
   await new Promise<void>((resolve) => watcher.once("ready", resolve));
   return async () => {
     clearTimeout(timer);

@@ -6,6 +6,8 @@ export interface Resources {
   readonly subscriptions: readonly { readonly name: string; readonly topic: string }[];
   readonly buckets: readonly string[];
   readonly ackDeadlineSeconds: number;
+  /** Whether it receives messages, be it from somebody else's subscription. */
+  readonly receives: boolean;
 }
 
 /** The topics, subscriptions and buckets of a job, the dead letters' and the parents' topics among them. */
@@ -32,11 +34,12 @@ export function planResources(config: EffectiveConfig): Resources {
     topics: [...topics],
     subscriptions: [...subscriptions].map(([name, topic]) => ({ name, topic })),
     buckets: [...new Set(inCloud.map((l) => l.slice("gs://".length).split("/")[0] ?? ""))],
+    receives: events.inputs.some((i) => i.type === "pubsub"),
     ackDeadlineSeconds: Math.round(delivery.ack_deadline_ms / 1_000),
   };
 }
 
 /** Whether a job needs neither topics nor buckets: it works on files of this machine alone. */
 export function needsNothing(resources: Resources): boolean {
-  return resources.topics.length + resources.buckets.length === 0;
+  return resources.topics.length + resources.buckets.length === 0 && !resources.receives;
 }

@@ -1,6 +1,13 @@
 import { nearest } from "@klio/config";
 import { KlioError } from "../errors.js";
-import { checkAnswer, jobNameQuestion, projectQuestion, type Question, templateQuestions } from "./questions.js";
+import {
+  checkAnswer,
+  jobNameQuestion,
+  optionQuestions,
+  projectQuestion,
+  type Question,
+  templateQuestions,
+} from "./questions.js";
 
 /** A parent job. */
 export interface ParentJob {
@@ -36,6 +43,8 @@ export function parseDependency(text: string, project: string): ParentJob {
   check(text, jobNameQuestion, parent.jobName);
   check(text, projectQuestion, parent.project);
   for (const topic of parent.inputTopics) check(text, topicQuestion, topic);
+  const regionQuestion = optionQuestions.find((q) => q.key === "region") ?? jobNameQuestion;
+  if (parent.region !== undefined) check(text, regionQuestion, parent.region);
   return parent;
 }
 

@@ -15,5 +15,7 @@ export async function installJob(directory: string, signal: AbortSignal): Promis
     stdin: "ignore",
     cancelSignal: signal,
   });
-  return { ok: result.exitCode === 0, tail: result.all.trim().split("\n").slice(-6).join("\n") };
+  // Without npm there is no output, only a reason.
+  const said = result.all.trim() === "" ? (result.originalMessage ?? "") : result.all.trim();
+  return { ok: result.exitCode === 0, tail: said.split("\n").slice(-6).join("\n") };
 }

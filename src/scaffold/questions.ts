@@ -32,10 +32,11 @@ const bucket = {
   test: (value: string) => bucketPattern.test(value),
 };
 const place = {
-  rule: "a path, or gs://BUCKET/NAME; no control characters, no .jsonl for what is written",
+  rule: "a path, or gs://BUCKET/NAME, without control characters, without a slash at its end",
   test: (value: string) =>
     /^[^\p{Cc}\p{Cs}]+$/u.test(value) &&
     value.trim() === value &&
+    !value.endsWith("/") &&
     (!value.startsWith("gs://") || bucketPattern.test(value)),
 };
 const whole = { rule: "a whole number, at least 1", test: (value: string) => /^[1-9]\d{0,5}$/.test(value) };
@@ -49,8 +50,9 @@ export const jobNameQuestion: Question = {
   flag: "job-name",
   prompt: "Name of the job",
   byDefault: () => undefined,
-  rule: "lower-case letters, digits and hyphens, a letter first, no hyphen last, at most 63",
-  test: (value) => /^[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(value),
+  // Its topics are called after it, and no topic's name may begin with goog.
+  rule: "lower-case letters, digits and hyphens, a letter first, no hyphen last, at most 63, not beginning with goog",
+  test: (value) => /^(?!goog)[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(value),
 };
 
 export const projectQuestion: Question = {
@@ -216,17 +218,18 @@ export const optionQuestions: readonly OptionQuestion[] = [
   {
     key: "workerImage",
     flag: "worker-image",
-    prompt: "Image of the job",
+    prompt: "Image that is there already (empty: one is built from a Dockerfile)",
     option: "worker_harness_container_image",
     type: "text",
-    byDefault: (a) => `gcr.io/${(a["project"] ?? "").replace(":", "/")}/${named(a)}-worker`,
-    rule: "an image's name without a tag, e.g. gcr.io/my-project/my-job-worker",
+    byDefault: () => "",
+    rule: "an image's name without a tag, e.g. gcr.io/my-project/my-job-worker, or nothing",
     // https://github.com/distribution/reference: host[:port]/path
     test: (value) =>
-      value.length <= 255 &&
-      /^(?:[a-zA-Z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/.test(
-        value,
-      ),
+      value === "" ||
+      (value.length <= 255 &&
+        /^(?:[a-zA-Z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/.test(
+          value,
+        )),
   },
   {
     key: "stagingLocation",

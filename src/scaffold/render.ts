@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, join, posix } from "node:path";
 import { stringify } from "yaml";
+import { KlioError } from "../errors.js";
 import type { Collected } from "./answers.js";
 import { isInside, type Template, type TemplateFile } from "./templates.js";
 
@@ -11,41 +12,58 @@ export interface RenderedFile {
   readonly data: Buffer;
 }
 
-/** Renders every file of a job, in memory. `tarball` is the runtime's, which the job vendors. */
+/**
+ * Renders every file of a job, in memory. `tarball` is the runtime's, which the job vendors.
+ * Throws a KlioError when the template is wrong, or when answers make two files one.
+ */
 export async function renderJob(template: Template, collected: Collected, tarball: string): Promise<RenderedFile[]> {
   const { default: handlebars } = await import("handlebars");
   const engine = handlebars.create();
   for (const [name, helper] of Object.entries(helpers)) engine.registerHelper(name, helper);
   const runtime = await readFile(tarball);
   const values = valuesOf(template, collected, basename(tarball), runtime);
-  const render = (text: string) => engine.compile(text, { noEscape: true, strict: true })(values);
+  const render = (text: string, where: string) => {
+    try {
+      return engine.compile(text, { noEscape: true, strict: true })(values);
+    } catch (error) {
+      const why = (error instanceof Error ? error.message : String(error)).split("\n").slice(0, 4).join("\n  ");
+      throw new KlioError("TEMPLATE_BROKEN", `the template ${template.name} cannot be used: ${where}: ${why}`);
+    }
+  };
   const files: RenderedFile[] = [];
   for (const file of template.files) {
     const path = pathOf(file, render);
-    if (path === undefined || (collected.answers["workerImage"] !== undefined && ofImage.includes(path))) continue;
+    if (path === undefined || (!values.ownImage && ofImage.includes(path))) continue;
     const data = await readFile(join(template.folder, file.from));
-    files.push({ path, data: file.from.endsWith(".hbs") ? Buffer.from(render(data.toString())) : data });
+    files.push({ path, data: file.from.endsWith(".hbs") ? Buffer.from(render(data.toString(), file.from)) : data });
   }
   files.push({ path: `vendor/${basename(tarball)}`, data: runtime });
+  refuseCollisions(files.map((f) => f.path));
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** Somebody who brings an image needs nothing to build one with, as in Klio. */
 const ofImage = ["Dockerfile", ".dockerignore"];
 
-function pathOf(file: TemplateFile, render: (text: string) => string): string | undefined {
-  const path =
-    file.to === undefined
-      ? file.from
-          .split("/")
-          .map((part) => part.replace(/^_/, "."))
-          .join("/")
-          .replace(/\.hbs$/, "")
-      : render(file.to);
+function pathOf(file: TemplateFile, render: (text: string, where: string) => string): string | undefined {
+  if (file.to === undefined) {
+    const parts = file.from.split("/").map((part) => part.replace(/^_(?!_)/, "."));
+    return parts.join("/").replace(/\.hbs$/, "");
+  }
+  const path = posix.normalize(render(file.to, "template.json"));
   // A sample whose place is the user's own (another folder, a bucket, a pattern) is not theirs to be given.
-  return isInside(path) && !path.includes("://") && !/[*?[\]{}]/.test(path)
-    ? path.replace(/^(?:\.\/)+/, "")
-    : undefined;
+  return isInside(path) && !path.includes(":/") && !/[*?[\]{}]/.test(path) ? path : undefined;
+}
+
+function refuseCollisions(paths: readonly string[]): void {
+  const sorted = [...paths].sort();
+  sorted.forEach((path, i) => {
+    const next = sorted[i + 1];
+    const folder = sorted.find((other) => other.startsWith(`${path}/`));
+    if (next !== path && folder === undefined) return;
+    const what = next === path ? "two files of the job" : `a file of the job and the folder of ${folder ?? ""}`;
+    throw new KlioError("CREATE_PATHS", `${path} would be ${what}`, { hint: "Give one of them another name." });
+  });
 }
 
 function valuesOf(template: Template, { answers, parents, options }: Collected, tarball: string, runtime: Buffer) {
@@ -57,6 +75,7 @@ function valuesOf(template: Template, { answers, parents, options }: Collected, 
     ...template.values,
     ...answers,
     dependencies: parents,
+    ownImage: (answers["workerImage"] ?? "") === "",
     options,
     subscription: subscription(answers["inputTopic"]),
     secondSubscription: subscription(answers["secondInputTopic"]),
@@ -84,10 +103,11 @@ const helpers = {
 function yamlValue(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(yamlValue).join(", ")}]`;
   if (typeof value !== "string") return JSON.stringify(value);
-  // In klio-job.yaml a dollar begins a template value. A list's comma and bracket would end a plain value in it.
   const plain = stringify(value, { lineWidth: 0 }).trimEnd();
-  const quoted = /[,[\]{}\n]/.test(plain) && plain.startsWith(value.slice(0, 1)) ? JSON.stringify(value) : plain;
-  return quoted.replaceAll("$", "$$$$");
+  // What spans lines would need an indentation, and a list's comma or bracket would end a plain value in it.
+  const scalar = plain.includes("\n") || (plain === value && /[,[\]{}]/.test(plain)) ? JSON.stringify(value) : plain;
+  // In klio-job.yaml a dollar begins a template value.
+  return scalar.replaceAll("$", "$$$$");
 }
 
 /** https://spec.commonmark.org/0.31.2/#code-spans: as many backticks around as are nowhere inside. */

@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { isAbsolute, join, normalize, relative, sep } from "node:path";
 import { nearest } from "@klio/config";
 import { KlioError } from "../errors.js";
-import { type Question, templateQuestions } from "./questions.js";
+import { jobNameQuestion, optionQuestions, projectQuestion, type Question, templateQuestions } from "./questions.js";
 
 /** A file of a template: `name.hbs` is rendered to `name`, a part `_name` of its path becomes `.name`. */
 export interface TemplateFile {
@@ -28,8 +28,8 @@ export interface Template {
 interface OwnQuestion {
   readonly key: string;
   readonly prompt: string;
-  readonly default?: string;
-  readonly pattern?: string;
+  readonly default?: unknown;
+  readonly pattern?: unknown;
   readonly rule?: string;
 }
 
@@ -72,8 +72,13 @@ function readTemplate(path: string, name: string): Template {
   refuseLinks(folder, path);
   const files = manifest.files.flatMap((file): TemplateFile[] => {
     const { from, to } = typeof file === "string" ? { from: file, to: undefined } : file;
-    refuseOutside(from, path);
-    return expand(folder, from).map((f) => ({ from: f, to }));
+    refuseOutside(from, path, "files/");
+    // With an answer in it, it is looked at when that is known.
+    if (to !== undefined && !to.includes("{{")) refuseOutside(to, path, "the job");
+    return expand(folder, from).map((f) => ({
+      from: f,
+      to: to === undefined || f === from ? to : to + f.slice(from.length),
+    }));
   });
   const { description, jobType, values = {} } = manifest;
   return {
@@ -124,15 +129,29 @@ function question(asked: string | OwnQuestion, path: string): Question {
   }
   const { key, prompt, default: byDefault, pattern, rule } = asked;
   if (!/^[a-z][A-Za-z0-9]*$/.test(key)) throw broken(path, `"${key}" is no key of a question: letters and digits only`);
-  const expression = new RegExp(pattern ?? "^[^\\p{Cc}\\p{Cs}]*$", "u");
+  if (pattern !== undefined && typeof pattern !== "string") throw broken(path, `the pattern of "${key}" must be text`);
+  const taken = [jobNameQuestion, projectQuestion, ...templateQuestions, ...optionQuestions].some((q) => q.key === key);
+  if (taken) throw broken(path, `"${key}" is asked already: a question of its own needs another key`);
+  if (byDefault !== undefined && typeof byDefault !== "string")
+    throw broken(path, `the default of "${key}" must be text`);
+  const expression = expressionOf(pattern ?? ".*", path);
   return {
     key,
     flag: `answer ${key}`,
     prompt,
     byDefault: () => byDefault,
     rule: rule ?? (pattern === undefined ? "text without control characters" : `of the form ${pattern}`),
-    test: (value) => expression.test(value),
+    // Control characters, line ends among them, have no place in any file of a job.
+    test: (value) => /^[^\p{Cc}\p{Cs}]*$/u.test(value) && expression.test(value),
   };
+}
+
+function expressionOf(pattern: string, path: string): RegExp {
+  try {
+    return new RegExp(pattern, "u");
+  } catch (error) {
+    throw broken(path, error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** A link could lead to anything on this machine, which would then be in the job. */
@@ -146,9 +165,9 @@ function refuseLinks(folder: string, path: string): void {
   }
 }
 
-function refuseOutside(file: string, path: string): void {
+function refuseOutside(file: string, path: string, where: string): void {
   if (isInside(file)) return;
-  throw broken(path, `template.json names ${JSON.stringify(file)}, which does not lie below files/`);
+  throw broken(path, `template.json names ${JSON.stringify(file)}, which does not lie in ${where}`);
 }
 
 /** Whether a relative path stays below where it starts. */

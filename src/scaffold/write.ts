@@ -1,5 +1,6 @@
 import { lstat, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { isAlive } from "@klio/runtime/processes";
 import { KlioError } from "../errors.js";
 import type { RenderedFile } from "./render.js";
 
@@ -11,6 +12,8 @@ export interface WritePlan {
   /** Files that are there and would be replaced. */
   readonly overwritten: readonly string[];
 }
+
+const stagingName = /^\.klio-create-(\d+)$/;
 
 /**
  * Looks at a job's directory before anything is written. Throws a KlioError when it holds something and `force` is not given,
@@ -29,12 +32,18 @@ export async function refuseFilled(target: string, force: boolean): Promise<void
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw new KlioError("CREATE_TARGET", `${target} cannot be used: ${String(error)}`, { cause: error });
   });
-  const found = entries.filter((name) => name !== ".git");
+  const found = entries.filter((name) => name !== ".git" && !isLeftover(name));
   if (found.length === 0 || force) return;
   const some = found.slice(0, 3).join(", ") + (found.length > 3 ? ", …" : "");
   throw new KlioError("CREATE_NOT_EMPTY", `${target} is not empty (${some})`, {
     hint: "Name an empty or new directory with --output, or see what --force --dry-run would overwrite.",
   });
+}
+
+/** What a command that was killed while it wrote has left. */
+function isLeftover(name: string): boolean {
+  const pid = stagingName.exec(name)?.[1];
+  return pid !== undefined && !isAlive(Number(pid));
 }
 
 async function isInTheWay(target: string, path: string): Promise<boolean> {
@@ -57,40 +66,86 @@ async function isInTheWay(target: string, path: string): Promise<boolean> {
 
 /**
  * Writes a job, all of it or nothing: it is put together in a folder beside, and moved into its place at the end; what it
- * replaces is put back if that fails. Parent directories are made.
+ * replaces is put back if that fails. Parent directories are made. A signal waits until it is done.
  */
-export async function writeJob({ target, files }: WritePlan): Promise<void> {
+export async function writeJob(plan: WritePlan): Promise<void> {
+  const wait = () => undefined;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, wait);
+  try {
+    await write(plan);
+  } finally {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.off(signal, wait);
+  }
+}
+
+async function write({ target, files }: WritePlan): Promise<void> {
   const fresh = (await lstat(target).catch(() => undefined)) === undefined;
-  const made = await mkdir(fresh ? dirname(target) : target, { recursive: true });
-  const name = `.klio-create-${process.pid}`;
-  const staging = join(fresh ? dirname(target) : target, name);
-  const undo: (() => Promise<void>)[] = [];
+  const parent = fresh ? dirname(target) : target;
+  const made = await mkdir(parent, { recursive: true });
+  for (const name of await readdir(parent)) if (isLeftover(name)) await rm(join(parent, name), { recursive: true });
+  const staging = join(parent, `.klio-create-${process.pid}`);
+  const moves = new Moves(staging, target);
   try {
     for (const { path, data } of files) {
       await mkdir(dirname(join(staging, "new", path)), { recursive: true });
       await writeFile(join(staging, "new", path), data);
     }
     if (fresh) await rename(join(staging, "new"), target);
-    else for (const { path } of files) await moveIntoPlace(staging, target, path, undo);
+    else for (const { path } of files) await moves.move(path);
   } catch (error) {
-    for (const step of undo.reverse()) await step();
+    const undone = await moves.undo();
     if (made !== undefined) await rm(made, { recursive: true, force: true });
-    throw error;
-  } finally {
-    await rm(staging, { recursive: true, force: true });
+    if (undone) await rm(staging, { recursive: true, force: true });
+    const why = error instanceof Error ? error.message : String(error);
+    const kept = undone ? "Nothing was changed." : `What was there before is in ${join(staging, "old")}.`;
+    throw new KlioError("CREATE_TARGET", `the job cannot be written to ${target}: ${why}`, {
+      hint: kept,
+      cause: error,
+    });
+  }
+  await rm(staging, { recursive: true, force: true });
+}
+
+/** Files that were moved into a job, so that they can be moved out again. */
+class Moves {
+  readonly #steps: (() => Promise<void>)[] = [];
+
+  constructor(
+    readonly staging: string,
+    readonly target: string,
+  ) {}
+
+  async move(path: string): Promise<void> {
+    const place = join(this.target, path);
+    const folder = await mkdir(dirname(place), { recursive: true });
+    if (folder !== undefined) this.#steps.push(() => rm(folder, { recursive: true, force: true }));
+    const old = join(this.staging, "old", path);
+    await mkdir(dirname(old), { recursive: true });
+    if (await renameIfThere(place, old)) this.#steps.push(() => rename(old, place));
+    await rename(join(this.staging, "new", path), place);
+    this.#steps.push(() => rm(place, { force: true }));
+  }
+
+  /** Whether everything is as it was. */
+  async undo(): Promise<boolean> {
+    const results = [];
+    for (const step of this.#steps.reverse())
+      results.push(
+        await step().then(
+          () => true,
+          () => false,
+        ),
+      );
+    return results.every(Boolean);
   }
 }
 
-async function moveIntoPlace(staging: string, target: string, path: string, undo: (() => Promise<void>)[]) {
-  const place = join(target, path);
-  const folder = await mkdir(dirname(place), { recursive: true });
-  if (folder !== undefined) undo.push(() => rm(folder, { recursive: true, force: true }));
-  const old = join(staging, "old", path);
-  await mkdir(dirname(old), { recursive: true });
-  const replaced = await rename(place, old).then(
-    () => true,
-    () => false,
-  );
-  undo.push(() => (replaced ? rename(old, place) : rm(place, { force: true })));
-  await rename(join(staging, "new", path), place);
+async function renameIfThere(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
 }

@@ -1,5 +1,6 @@
 import { createInterface } from "node:readline";
 import type { Socket } from "node:net";
+import { jsonLine } from "@klio/runtime/json-line";
 
 // One JSON object a line, over a Unix socket that only the user can open.
 
@@ -51,7 +52,7 @@ export type ToSession =
   | { readonly type: "watch"; readonly job: string };
 
 export function send(socket: Socket, message: FromSession | ToSession): void {
-  if (socket.writable) socket.write(`${JSON.stringify(message)}\n`);
+  if (socket.writable) socket.write(jsonLine(message));
 }
 
 /** Calls `handle` for each message of the peer; lines that are no JSON are left out. */

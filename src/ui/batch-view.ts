@@ -79,8 +79,9 @@ export class Progress {
     const left = rate > 0 ? ` · ${count(Math.ceil((this.#total - this.#done) / rate))} s left` : "";
     const dead = this.#dead === 0 ? "" : ` · ${this.#dead} dead letter(s)`;
     const text = ` ${count(this.#done)}/${count(this.#total)} · ${Math.floor(share * 100)} % · ${rate.toFixed(rate < 10 ? 1 : 0)}/s${dead}${left}`;
-    const cells = Math.max(0, Math.min(40, width - text.length - 2));
+    const room = Math.max(0, width - 1);
+    const cells = Math.max(0, Math.min(40, room - text.length));
     const full = Math.round(cells * share);
-    return `${green("█".repeat(full))}${dim("░".repeat(cells - full))}${text}`;
+    return `${green("█".repeat(full))}${dim("░".repeat(cells - full))}${width === 0 ? text : text.slice(0, room)}`;
   }
 }

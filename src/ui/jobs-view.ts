@@ -1,5 +1,6 @@
 import { relative } from "node:path";
 import { chalkStderr } from "chalk";
+import { jsonLine } from "@klio/runtime/json-line";
 import type { LocalJob, RunEvent } from "../runners/index.js";
 import { Progress } from "./batch-view.js";
 import { eventLine, readyLines } from "./run-view.js";
@@ -67,7 +68,7 @@ export class JobsView {
     if (json) {
       const { pubsub, storage } = job?.session ?? {};
       const addresses = event.event === "ready" ? { pubsub, storage } : {};
-      process.stdout.write(`${JSON.stringify({ ...event, ...addresses })}\n`);
+      process.stdout.write(jsonLine({ ...event, ...addresses }));
       return;
     }
     const name = typeof event["job"] === "string" ? event["job"] : "";
@@ -106,8 +107,10 @@ export class JobsView {
     }
     const [first] = running;
     if (first === undefined) return;
+    const columns = process.stderr.columns || 80;
     const more = running.length > 1 ? ` (${first[0]}, and ${running.length - 1} more)` : "";
-    process.stderr.write(`\r\u001b[2K${first[1].line((process.stderr.columns || 80) - more.length)}${more}`);
+    const shown = more.length < columns / 2 ? more : "";
+    process.stderr.write(`\r\u001b[2K${first[1].line(columns - shown.length)}${shown}`);
     this.#barShown = true;
   }
 

@@ -22,7 +22,7 @@ export interface Shown {
   readonly storage: string;
 }
 
-const { green, yellow, red, dim, bold } = chalkStderr;
+const { green, yellow, red, dim, bold, cyan } = chalkStderr;
 
 const signs: Readonly<Record<string, string>> = {
   processed: green("✔"),
@@ -63,8 +63,9 @@ export function eventLine(event: RunEvent, shown: Shown): string | undefined {
     case "fatal":
       return `${red("✘")} ${multiline(event["message"])}${stack(event)}`;
     case "reloaded":
-      return green("↻ the new code is in service");
+      return `${green("↻ the new code is in service")} ${dim(`after ${duration(Number(event["took_ms"]))}`)}`;
     case "reload-failed":
+      if (event["code"] === "RELOAD_SUPERSEDED") return undefined;
       return `${red("✘")} the new code does not run, the last good one goes on: ${multiline(event["message"])}${stack(event)}`;
     case "config-changed":
       return changeLines(event);
@@ -112,8 +113,10 @@ function changeLines(event: RunEvent): string {
 /** A change that cannot be taken over: as it would be shown had the job not been running. */
 function refused(event: RunEvent): string {
   const lines = (event["details"] as readonly string[] | undefined) ?? [];
-  const head = `${red("✘")} ${multiline(event["message"])}; the last good version goes on ${dim(`[${String(event["code"])}]`)}`;
-  return [head, ...lines.map((l) => `  ${l.replaceAll("\n", "\n  ")}`)].join("\n");
+  const then = event["goes_on"] === true ? "; the last good version goes on" : "";
+  const head = `${red("✘")} ${multiline(event["message"])}${then} ${dim(`[${String(event["code"])}]`)}`;
+  const hint = typeof event["hint"] === "string" ? [cyan(`→ ${event["hint"]}`)] : [];
+  return [head, ...lines.map((l) => `  ${l.replaceAll("\n", "\n  ")}`), ...hint].join("\n");
 }
 
 /** The frames of a stack that are the user's own. */

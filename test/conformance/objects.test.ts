@@ -5,6 +5,7 @@ import { buffer } from "node:stream/consumers";
 import { startStorage, type StorageEmulator } from "@klio/emulators";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { InputNotFoundError } from "../../packages/runtime/src/api/errors.js";
+import { FileStore } from "../../packages/runtime/src/objects/file-store.js";
 import { GcsStore } from "../../packages/runtime/src/objects/gcs-store.js";
 import { MemoryStore } from "../../packages/runtime/src/objects/memory-store.js";
 import { GenerationMismatchError, type ObjectStore } from "../../packages/runtime/src/objects/store.js";
@@ -17,7 +18,7 @@ const options = (ifGenerationMatch: string, by: readonly string[] = []) => ({
   contentType: "text/plain",
 });
 
-describe.each(["memory", "Cloud Storage"])("objects in %s", (kind) => {
+describe.each(["memory", "folders", "Cloud Storage"])("objects in %s", (kind) => {
   let store: ObjectStore;
   let emulator: StorageEmulator | undefined;
   let folder: string;
@@ -26,6 +27,10 @@ describe.each(["memory", "Cloud Storage"])("objects in %s", (kind) => {
     folder = await mkdtemp(join(tmpdir(), "klio-objects-"));
     if (kind === "memory") {
       store = new MemoryStore();
+      return;
+    }
+    if (kind === "folders") {
+      store = new FileStore();
       return;
     }
     emulator = await startStorage({ root: folder });
@@ -38,7 +43,7 @@ describe.each(["memory", "Cloud Storage"])("objects in %s", (kind) => {
     await rm(folder, { recursive: true });
   });
 
-  const at = (name: string) => ({ bucket: "bucket", name });
+  const at = (name: string) => ({ bucket: kind === "folders" ? folder : "bucket", name });
 
   it("are absent until they are written, then whole, with their writers", async () => {
     expect(await store.stat(at("a"))).toBeUndefined();
@@ -65,6 +70,19 @@ describe.each(["memory", "Cloud Storage"])("objects in %s", (kind) => {
     await store.write(at("b"), "two", options(generation), signal);
     await expect(store.write(at("b"), "three", options(generation), signal)).rejects.toThrow(GenerationMismatchError);
     expect(Buffer.from(await store.read(at("b"), signal)).toString()).toBe("two");
+  });
+
+  it("of two writers at once keep the one that was faster, and its name", async () => {
+    for (let i = 0; i < 50; i += 1) {
+      const name = `race-${i}`;
+      const results = await Promise.allSettled(
+        ["a", "b"].map((by) => store.write(at(name), `by ${by}`, options("0", [by]), signal)),
+      );
+      const winners = results.flatMap((r, n) => (r.status === "fulfilled" ? [["a", "b"][n]] : []));
+      expect(winners).toHaveLength(1);
+      expect(await store.stat(at(name))).toMatchObject({ by: winners });
+      expect(Buffer.from(await store.read(at(name), signal)).toString()).toBe(`by ${winners[0] ?? ""}`);
+    }
   });
 
   it("are not there half when their source breaks", async () => {

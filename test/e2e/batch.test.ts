@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { numbered, starts, writeBatchJob, writeElements } from "../support/batch-job.js";
-import { User } from "../support/klio.js";
+import { type Event, illegalEvents, User } from "../support/klio.js";
 
 let user: User;
 let job: string;
@@ -106,8 +106,12 @@ describe("a batch job", () => {
     expect(lines("out/done-00000-of-00001.txt")).toEqual(["e1"]);
     const allowed = await run("--allow-dead-letters", "--json");
     expect(allowed.code).toBe(0);
-    const summary = allowed.stdout.split("\n").find((l) => l.includes('"summary"')) ?? "";
-    expect(JSON.parse(summary)).toMatchObject({
+    const events = allowed.stdout
+      .split("\n")
+      .slice(0, -1)
+      .map((l) => JSON.parse(l) as Event);
+    expect(illegalEvents(events)).toEqual([]);
+    expect(events.find((e) => e.event === "summary")).toMatchObject({
       complete: true,
       elements: 3,
       outcomes: { "passed-through": 1, "dead-letter": 2 },
@@ -226,7 +230,19 @@ describe("a batch job that was interrupted", () => {
     expect(readdirSync(join(job, ".klio/run"))).toEqual([]);
   });
 
-  it("begins anew when its elements are others, or when it is told to", async () => {
+  it("goes on only with the same outputs: what is noted for others would be missing in them", async () => {
+    writeBatchJob(job);
+    writeElements(job, [...numbered(20), "slow1"]);
+    const first = user.start(["job", "run", "--direct-runner"], job);
+    while (!starts(job).has("slow1")) await sleep(20);
+    await first.stop("SIGKILL");
+    await user.processesLeft();
+    const second = await run("-O", "job_config.events.outputs.0.name=other");
+    expect(second.stderr).toContain("that an interrupted run was done with are done again");
+    expect(lines("out/done-00000-of-00001.txt")).toEqual([...numbered(20), "slow1"]);
+  });
+
+  it("begins anew when its elements are others", async () => {
     writeBatchJob(job);
     writeElements(job, [...numbered(30), "slow1"]);
     const first = user.start(["job", "run", "--direct-runner"], job);
@@ -236,6 +252,9 @@ describe("a batch job that was interrupted", () => {
     writeElements(job, ["new1"]);
     const second = await run("--json");
     expect(second.stdout).toMatch(/"event":"gathered".*"done":0/);
+    expect(second.stdout).toMatch(
+      /"code":"BATCH_FORSAKEN".*\d+ element\(s\) that an interrupted run was done with are done again/,
+    );
     // What exists passes.
     expect(starts(job).get("e1")).toBe(1);
     expect(lines("out/done-00000-of-00001.txt")).toContain("new1");

@@ -2,7 +2,7 @@ import { cp, mkdir, readFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Running, User } from "../support/klio.js";
+import { illegalEvents, type Running, User } from "../support/klio.js";
 import { root } from "../support/rig.js";
 
 let user: User;
@@ -91,6 +91,7 @@ describe("a chain ROOT → A → B with a sibling of B", () => {
       expect(await readFile(svg, "utf8")).toContain("<polygon");
     }
     expect((await run.stop()).code).toBe(0);
+    expect(illegalEvents(run.events())).toEqual([]);
     expect(await user.processesLeft()).toEqual([]);
     expect(user.leftovers()).toEqual([]);
   });

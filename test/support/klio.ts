@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Ajv } from "ajv";
 import { root } from "./rig.js";
 
 export interface Finished {
@@ -117,6 +118,20 @@ export class User {
 export interface Event {
   readonly event: string;
   readonly [key: string]: unknown;
+}
+
+const ajv = new Ajv({ strict: false, allErrors: true });
+const [runtimeEvents, ownEvents] = ["runtime-events", "job-run-events"].map((name) =>
+  ajv.compile(JSON.parse(readFileSync(join(root, `spec/${name}.schema.json`), "utf8")) as object),
+);
+
+/** Events that are of neither published schema. */
+export function illegalEvents(events: readonly Event[]): string[] {
+  return events
+    .filter((e) => !runtimeEvents?.(e) && !ownEvents?.(e))
+    .map((e) =>
+      JSON.stringify({ e, errors: (("time" in e ? runtimeEvents : ownEvents)?.errors ?? []).map((x) => x.message) }),
+    );
 }
 
 /** A klio command that runs. */

@@ -15,6 +15,7 @@ export function checkRules(config: Partial<Written>, report: Report): void {
   needsLocationOrTopic(config, report);
   modeFits(config, report);
   locationsFit(config, report);
+  outputsDiffer(config, report);
   oneDataEntry(config, report);
   namesAreUnique(config, report);
   leaseIsLegal(config, report);
@@ -150,6 +151,21 @@ function locationsFit(config: Partial<Written>, report: Report): void {
       report({ code: "CONFIG_VALUE", message, hint: "A path, or gs://BUCKET/NAME.", path });
     });
   }
+  const dead: unknown = config.job_config?.delivery?.dead_letter;
+  if (typeof dead !== "string" || !dead.startsWith("gs://") || bucketPattern.test(dead)) return;
+  const message = `job_config.delivery.dead_letter has not the right form: ${JSON.stringify(dead)}`;
+  report({ code: "CONFIG_VALUE", message, path: ["job_config", "delivery", "dead_letter"] });
+}
+
+/** Two outputs that write the same files would leave only one of them. */
+function outputsDiffer(config: Partial<Written>, report: Report): void {
+  const outputs = list(config.job_config?.events?.outputs);
+  const names = outputs.map((o) => `${o.location ?? ""}-${o.num_shards ?? 1}${o.file_name_suffix ?? ""}`);
+  outputs.forEach((output, i) => {
+    if (output.type !== "file" || names.indexOf(names[i] ?? "") === i) return;
+    const message = `job_config.events.outputs.${i} writes the same files as another output`;
+    report({ code: "CONFIG_SAME_FILES", message, path: ["job_config", "events", "outputs", i, "location"] });
+  });
 }
 
 function oneDataEntry(config: Partial<Written>, report: Report): void {

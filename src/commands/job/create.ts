@@ -219,20 +219,24 @@ function given(flags: Readonly<Record<string, unknown>>): Given {
 
 /** `--use-fnapi true` and `--use-fnapi=no` as Klio takes them: the switch, or its absence. */
 function withoutWords(argv: readonly string[], names: readonly string[]): string[] {
-  return argv.flatMap((word, i) => {
-    const before = argv[i - 1];
-    const isWord = /^(?:y|yes|true|n|no|false)$/i.test(word);
-    if (isWord && before !== undefined && names.some((n) => before === `--${n}`)) return [];
+  const words: string[] = [];
+  for (let i = 0; i < argv.length; i += 1) {
+    const word = argv[i] ?? "";
     const name = names.find((n) => word === `--${n}` || word.startsWith(`--${n}=`));
-    if (name === undefined) return [word];
     const next = argv[i + 1] ?? "";
-    const value = word.includes("=")
-      ? word.slice(word.indexOf("=") + 1)
-      : /^(?:n|no|false)$/i.test(next)
-        ? next
-        : "yes";
-    return isTrue(value) ? [`--${name}`] : [];
-  });
+    const value = word.includes("=") ? word.slice(word.indexOf("=") + 1) : isWord(next) ? next : "yes";
+    if (name === undefined || !isWord(value)) {
+      words.push(word);
+      continue;
+    }
+    if (value === next && !word.includes("=")) i += 1;
+    if (isTrue(value)) words.push(`--${name}`);
+  }
+  return words;
+}
+
+function isWord(text: string): boolean {
+  return /^(?:y|yes|true|n|no|false)$/i.test(text);
 }
 
 function refuseOtherType(template: Template, asked: string | undefined): void {

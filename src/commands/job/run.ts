@@ -107,18 +107,20 @@ end. Run it again and it goes on with the elements that are left.`;
             view.show(event, job);
             if (event.event === "reloaded") this.#checkTypesSoon(job, view);
           },
-          onNoise: (line) => process.stderr.write(`${line}\n`),
+          onNoise: (line) => {
+            view.tell(line, job.name);
+          },
         });
         return job;
       }),
     );
     const jobs = prepared.flatMap((p) => (p.status === "fulfilled" ? [p.value] : []));
-    const failed = prepared.find((p) => p.status === "rejected");
+    const failures = prepared.flatMap((p) => (p.status === "rejected" ? [p.reason as unknown] : []));
     const twice = jobs.map((j) => j.name).find((name, i, all) => all.indexOf(name) !== i);
-    if (failed === undefined && twice === undefined) return jobs;
+    if (failures.length === 0 && twice === undefined) return jobs;
     for (const job of jobs) job.abandon();
     view.close();
-    if (failed !== undefined) throw failed.reason;
+    if (failures.length > 0) throw together(failures);
     throw new KlioError("JOB_TWICE", `two of the jobs are called ${twice ?? ""}`, { hint: "Run them one by one." });
   }
 
@@ -144,7 +146,8 @@ end. Run it again and it goes on with the elements that are left.`;
   }
 
   #hotkeys(jobs: readonly LocalJob[], view: JobsView, stop: () => void): (() => void) | undefined {
-    if (!process.stdin.isTTY || !process.stderr.isTTY || this.#json) return undefined;
+    if (!jobs.some((j) => j.options.watch) || !process.stdin.isTTY || !process.stderr.isTTY || this.#json)
+      return undefined;
     return listenToKeys(this.#keys(jobs, view, stop), stop);
   }
 
@@ -162,7 +165,7 @@ end. Run it again and it goes on with the elements that are left.`;
         press: () => {
           for (const job of streaming) {
             job.publishAgain().catch((error: unknown) => {
-              view.tell(String(error), job.name);
+              view.tell(error instanceof Error ? error.message : String(error), job.name);
             });
           }
         },
@@ -188,4 +191,21 @@ end. Run it again and it goes on with the elements that are left.`;
     };
     begin().catch(() => undefined); // given up
   }
+}
+
+/** What is wrong with one job as it is; with several, all of it in one error. */
+function together(failures: readonly unknown[]): unknown {
+  const known = failures.filter((f): f is KlioError => f instanceof KlioError);
+  if (failures.length === 1 || known.length < failures.length)
+    return failures.find((f) => !known.includes(f as KlioError)) ?? failures[0];
+  return new KlioError(known[0]?.code ?? "", `${known.length} of the jobs cannot run`, {
+    details: known.map((k) =>
+      [
+        k.message,
+        ...k.details.map((d) => `  ${d.replaceAll("\n", "\n  ")}`),
+        ...(k.hint === undefined ? [] : [`  → ${k.hint}`]),
+      ].join("\n"),
+    ),
+    data: { errors: known.map(({ code, message, details, data }) => ({ code, message, details, ...data })) },
+  });
 }

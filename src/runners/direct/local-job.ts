@@ -36,15 +36,17 @@ export class LocalJob {
   /** Resolves to the exit code when the job has stopped for good. */
   readonly finished: Promise<number>;
   #finish: (code: number) => void = () => undefined;
+  #ended = false;
   #run: DirectRun | undefined;
   #stopping = false;
-  /** What to do instead of ending when the run ends. */
-  #next: (() => Promise<void>) | undefined;
-  /** Changes are dealt with one after the other. */
-  #changes: Promise<void> = Promise.resolve();
+  /** The run that ends is to be followed by another, and whoever ended it sees to that. */
+  #replacing = false;
+  /** Everything that changes or replaces the run is done one after the other. */
+  #work: Promise<void> = Promise.resolve();
+  #restartQueued = false;
   #unwatch: () => Promise<void> = () => Promise.resolve();
-  #lastElement: string | undefined;
-  #watchedSession: Session | undefined;
+  #last: { readonly element: string; readonly input: string } | undefined;
+  #savedAt = 0;
 
   private constructor(
     readonly options: LocalJobOptions,
@@ -61,7 +63,8 @@ export class LocalJob {
   /** Reads and builds a job, joins its session and creates what it needs there. Nothing runs yet. Throws a KlioError. */
   static async prepare(options: LocalJobOptions): Promise<LocalJob> {
     const job = options.load();
-    if (options.watch && !job.config.pipeline_options.streaming) {
+    const { streaming } = job.config.pipeline_options;
+    if (options.watch && !streaming) {
       throw new KlioError("WATCH_BATCH", `${job.config.job_name} is a batch job, which ends by itself`, {
         hint: "Run it without --watch; running it again goes on where it stopped.",
       });
@@ -85,8 +88,18 @@ export class LocalJob {
   }
 
   async start(): Promise<void> {
+    if (this.session !== undefined) this.#attach(this.session);
     this.#launch();
-    if (this.options.watch) this.#unwatch = await watchJob(this.job, (changed) => void this.change(changed));
+    if (!this.options.watch) return;
+    const unwatch = await watchJob(
+      this.job,
+      (changed) => void this.change(changed),
+      (error) => {
+        this.#tell({ event: "notice", message: `saved files may go unnoticed: ${String(error)}` });
+      },
+    );
+    if (this.#ended) await unwatch();
+    else this.#unwatch = unwatch;
   }
 
   /** Gives up a job that was prepared and not started. */
@@ -97,44 +110,47 @@ export class LocalJob {
 
   /** Asks the job to stop; a second call ends its grace period. */
   stop(): void {
+    const first = !this.#stopping;
     this.#stopping = true;
-    this.#next = undefined;
-    if (this.#run === undefined) void this.#end(0);
-    else this.#run.stop();
+    if (this.#run === undefined) {
+      if (!this.#replacing) void this.#end(0);
+    } else if (!first || !this.#replacing) {
+      // A run that is being replaced was asked already.
+      this.#run.stop();
+    }
   }
 
   /** Takes over what was saved. What is wrong is told, and the job goes on as it was. */
   change(changed: ChangedFiles): Promise<void> {
-    this.#changes = this.#changes
-      .then(() => this.#change(changed))
-      .catch((error: unknown) => {
-        this.#tellBroken(error);
-      });
-    return this.#changes;
+    return this.#queue(() => this.#change(changed));
   }
 
   /** Stops the job and starts it again, with what is on disk now. */
   restart(): Promise<void> {
-    this.#changes = this.#changes
-      .then(() => this.#restart(this.options.load()))
-      .catch((error: unknown) => {
-        this.#tellBroken(error);
-      });
-    return this.#changes;
+    if (this.#restartQueued) return this.#work;
+    this.#restartQueued = true;
+    return this.#queue(() => {
+      this.#restartQueued = false;
+      return this.#restart(this.options.load());
+    });
   }
 
-  /** Sends the element that was dealt with last once more, forced. */
+  /** Sends the element that was dealt with last once more, forced. Throws a KlioError when it cannot be sent. */
   async publishAgain(): Promise<void> {
-    const element = this.#lastElement;
-    if (element === undefined || this.session === undefined) {
+    const { session, job } = this;
+    if (this.#last === undefined || session === undefined) {
       this.#tell({ event: "notice", message: "there is no message yet to send again" });
       return;
     }
-    const topic = checkPublishOptions(republish, this.job.config);
-    const pubsub = await openPubSub(this.session.pubsub);
+    const { element, input } = this.#last;
+    const options = { ...republish, input };
+    const topic = checkPublishOptions(options, job.config);
+    const pubsub = await openPubSub(session.pubsub);
     try {
-      await publishAll([element], republish, this.job.config, pubsub, topic);
-      this.#tell({ event: "notice", message: `sent again, forced: ${element}` });
+      const { failed } = await publishAll([element], options, job.config, pubsub, topic);
+      const [failure] = failed;
+      const message = failure === undefined ? `sent again, forced: ${element}` : `${element}: ${failure.error}`;
+      this.#tell({ event: "notice", message });
     } finally {
       await pubsub.close();
     }
@@ -142,16 +158,19 @@ export class LocalJob {
 
   // ---- runs
 
+  #queue(work: () => Promise<void>): Promise<void> {
+    this.#work = this.#work
+      .then(() => (this.#stopping ? undefined : work()))
+      .catch((error: unknown) => {
+        this.#tellBroken(error);
+      });
+    return this.#work;
+  }
+
   #launch(): void {
     const { job, built, session, options } = this;
     session?.announceJob(job.config.job_name);
-    if (session !== this.#watchedSession) {
-      this.#watchedSession = session;
-      session?.onGone(() => {
-        this.#sessionGone();
-      });
-    }
-    this.#run = runDirect({
+    const run = runDirect({
       runtime: built.runtime,
       buildDirectory: built.directory,
       jobDirectory: job.directory,
@@ -163,18 +182,30 @@ export class LocalJob {
         this.#event(event);
       },
     });
-    const run = this.#run;
+    this.#run = run;
     void run.exited.then((end) => this.#exited(run, end));
-    if (this.#stopping) run.stop();
   }
 
   #event(event: RunEvent): void {
-    if (event.event === "outcome") {
-      this.session?.reportOutcome(event as unknown as Outcome);
-      if (typeof event["element"] === "string" && event["element"] !== "") this.#lastElement = event["element"];
-    }
-    if (event.event === "reload-failed" && typeof event["directory"] === "string") {
-      this.builds.discard({ ...this.built, directory: event["directory"] });
+    switch (event.event) {
+      case "outcome":
+        this.session?.reportOutcome(event as unknown as Outcome);
+        if (typeof event["element"] === "string" && event["element"] !== "") {
+          this.#last = { element: event["element"], input: String(event["input"]) };
+        }
+        break;
+      case "reloaded":
+        this.#tell({ ...event, took_ms: Date.now() - this.#savedAt });
+        return;
+      case "reload-failed":
+        // Whatever was in the way may be gone when it is saved again, without a change.
+        if (event["directory"] === this.built.directory) this.built = { ...this.built, digest: "" };
+        break;
+      case "draining":
+      case "stopped":
+        // It starts again at once: its end is of no interest.
+        if (this.#replacing) return;
+        break;
     }
     this.#tell(event);
   }
@@ -184,21 +215,13 @@ export class LocalJob {
   }
 
   async #exited(run: DirectRun, { code, abnormal }: RunEnd): Promise<void> {
+    this.#run = undefined;
     if (abnormal !== undefined) {
       sweepAfter(run.pid, this.options.temporary);
       const again = this.job.config.pipeline_options.streaming ? "; its messages are delivered again" : "";
       this.#tell({ event: "ended", severity: "ERROR", message: `${abnormal}${again}` });
     }
-    this.#run = undefined;
-    const next = this.#next;
-    this.#next = undefined;
-    if (next !== undefined && !this.#stopping) {
-      await next().catch((error: unknown) => {
-        this.#tellBroken(error);
-        void this.#end(1);
-      });
-      return;
-    }
+    if (this.#replacing) return;
     if (this.options.watch && !this.#stopping) {
       this.#tell({ event: "notice", message: "the job has ended; it starts again when something is saved" });
       return;
@@ -207,40 +230,62 @@ export class LocalJob {
   }
 
   async #end(code: number): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
     await this.#unwatch();
     this.session?.leave();
     this.builds.close();
     this.#finish(code);
   }
 
+  /** Ends the run if there is one, does `between`, and starts the next; unless the job is to stop meanwhile. */
+  async #replace(hurry: boolean, between: () => Promise<void>): Promise<void> {
+    this.#replacing = true;
+    try {
+      const run = this.#run;
+      run?.stop();
+      if (hurry) run?.stop();
+      await run?.exited;
+      if (!this.#stopping) await between();
+    } finally {
+      this.#replacing = false;
+    }
+    if (this.#stopping) await this.#end(0);
+    else this.#launch();
+  }
+
+  #attach(session: Session): void {
+    session.onGone(() => {
+      if (this.session === session) void this.#queue(() => this.#sessionGone());
+    });
+  }
+
+  async #join(job: LoadedJob): Promise<void> {
+    this.session?.leave();
+    this.session = undefined;
+    this.session = await joinFor(job, this.options);
+    if (this.session !== undefined) this.#attach(this.session);
+  }
+
   /** Another session is started or joined, and the job goes on there. */
-  #sessionGone(): void {
-    if (this.#stopping) return;
+  async #sessionGone(): Promise<void> {
     this.#tell({
       event: "session-gone",
       severity: "WARNING",
       message: "the local session is gone, and the messages in it; the job starts again in another",
     });
-    const start = async () => {
-      this.session?.leave();
-      this.session = await joinFor(this.job, this.options);
+    // Nothing of it can be published or acknowledged any more: no grace.
+    await this.#replace(true, async () => {
+      await this.#join(this.job);
       this.built = await this.builds.build(this.job);
       await ensureFor(this.job, this.session);
-      this.#launch();
-    };
-    this.#next = start;
-    // Nothing of it can be published or acknowledged any more: no grace.
-    const run = this.#run;
-    if (run === undefined) void start();
-    run?.stop();
-    run?.stop();
+    });
   }
 
   // ---- changes
 
   async #change(changed: ChangedFiles): Promise<void> {
-    if (this.#stopping) return;
-    const saved = Date.now();
+    this.#savedAt = Date.now();
     const job = changed.config ? this.options.load() : this.job;
     const changes = changed.config ? configChanges(this.job.config, job.config) : [];
     if (changes.length > 0) {
@@ -252,7 +297,7 @@ export class LocalJob {
       }
     }
     const built = await this.builds.build(job);
-    if (built.digest === this.built.digest) {
+    if (built.digest === this.built.digest && this.#run !== undefined) {
       this.builds.discard(built);
       return;
     }
@@ -260,47 +305,44 @@ export class LocalJob {
     this.job = job;
     this.built = built;
     if (this.#run === undefined) {
-      this.#launch();
+      if (!this.#stopping) this.#launch();
       return;
     }
-    this.#tell({ event: "reloading", built_ms: Date.now() - saved });
+    this.#tell({ event: "reloading", built_ms: Date.now() - this.#savedAt });
     this.#run.reload(built.directory);
   }
 
   async #restart(job: LoadedJob): Promise<void> {
+    // First what can fail: the job that runs goes on if it does.
+    let built = await this.builds.build(job);
+    const { project } = job.config.pipeline_options;
+    const moved = project !== this.job.config.pipeline_options.project;
+    if (!moved) await ensureFor(job, this.session);
     if (this.#stopping) return;
-    // First everything that can fail: the job that runs goes on if it does.
-    const built = await this.builds.build(job);
-    const moved = job.config.pipeline_options.project !== this.job.config.pipeline_options.project;
-    const session = moved ? await joinFor(job, this.options) : this.session;
-    await ensureFor(job, session);
     this.#tell({ event: "restarting" });
-    const launch = () => {
-      if (moved) this.session?.leave();
-      this.session = session;
+    await this.#replace(false, async () => {
+      if (moved) {
+        await this.#join(job);
+        await ensureFor(job, this.session);
+      }
+      // What was saved while the last messages were finished is in it too.
+      built = await this.builds.build(job).catch(() => built);
       this.job = job;
       this.built = built;
-      this.#launch();
-      return Promise.resolve();
-    };
-    if (this.#run === undefined) {
-      await launch();
-      return;
-    }
-    this.#next = launch;
-    this.#run.stop();
+    });
   }
 
   #tellBroken(error: unknown): void {
-    if (!(error instanceof KlioError)) throw error;
-    const { code, message, details, hint } = error;
+    const known = error instanceof KlioError;
     this.#tell({
       event: "change-refused",
       severity: "ERROR",
-      code,
-      message,
-      details,
-      ...(hint === undefined ? {} : { hint }),
+      code: known ? error.code : "UNEXPECTED",
+      message: known ? error.message : String(error),
+      details: known ? error.details : [],
+      ...(known && error.hint !== undefined ? { hint: error.hint } : {}),
+      goes_on: this.#run !== undefined,
     });
+    if (this.#run === undefined && !this.options.watch) void this.#end(1);
   }
 }

@@ -47,11 +47,6 @@ export class ElementSource implements Source {
     this.stopPulling();
   }
 
-  /** Where an element stands: `file:line`. */
-  static placeOf(folder: RunFolder, record: ElementRecord): string {
-    return `${folder.run.files[record.file] ?? ""}:${record.line}`;
-  }
-
   async acknowledge(lease: Lease, { outcome, lines, deadLetter }: End): Promise<void> {
     const n = this.#leases.get(lease);
     if (n === undefined) return;
@@ -114,7 +109,7 @@ export class ElementSource implements Source {
 
   #deliver(n: number, record: ElementRecord): void {
     const { folder, onDelivery } = this.options;
-    const place = ElementSource.placeOf(folder, record);
+    const place = `${folder.run.files[record.file] ?? ""}:${record.line}`;
     const lease: Lease = { source: this, ackId: String(n), confirmedUntil: Infinity, lost: false };
     this.#leases.set(lease, n);
     onDelivery({

@@ -16,16 +16,18 @@ export class BatchError extends Error {
 
 /** Calls the process that reads and writes event files. `entry` is its module. Throws a {@link BatchError}. */
 export function callEventFiles(entry: string, request: GatherRequest, signal: AbortSignal): Promise<Gathered>;
-export function callEventFiles(entry: string, request: DeliverRequest, signal: AbortSignal): Promise<Delivered>;
+export function callEventFiles(entry: string, request: DeliverRequest): Promise<Delivered>;
 export async function callEventFiles(
   entry: string,
   request: GatherRequest | DeliverRequest,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<Gathered | Delivered> {
   const child = spawn(process.execPath, [entry, JSON.stringify(request)], {
     // stdin: it ends when this process does
     stdio: ["pipe", "pipe", "inherit"],
-    signal,
+    // Not in reach of a terminal's Ctrl-C, which is for this process to deal with.
+    detached: true,
+    ...(signal === undefined ? {} : { signal }),
   });
   let answer: EventFilesAnswer<Gathered | Delivered> | undefined;
   createInterface({ input: child.stdout, crlfDelay: Infinity }).on("line", (line) => {

@@ -1,5 +1,6 @@
 import { createReadStream, existsSync } from "node:fs";
 import { type FileHandle, open, truncate } from "node:fs/promises";
+import { jsonLine } from "../json-line.js";
 import type { DoneRecord } from "./records.js";
 
 /**
@@ -21,7 +22,7 @@ export class Journal {
   /** Resolves once the record is on disk. */
   append(record: DoneRecord): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ line: `${JSON.stringify(record)}\n`, resolve, reject });
+      this.#waiting.push({ line: jsonLine(record), resolve, reject });
       if (!this.#writing) void this.#writeAll();
     });
   }

@@ -65,6 +65,8 @@ export interface DeliverRequest {
   readonly project: string;
   readonly outputs: readonly FileOutput[];
   readonly journal: string;
+  /** How many elements the run has. */
+  readonly elements: number;
   /** A file for dead letters; absent when they go elsewhere. */
   readonly deadLetters?: string;
 }

@@ -37,7 +37,6 @@ export function isJob(value: unknown): value is Job {
 export async function layOut(job: Job, config: EffectiveConfig): Promise<Graph> {
   const own = await checkConfig(job.config, config.job_config.user);
   const builder: GraphBuilder = { nodes: new Map() };
-  const tags = config.job_config.events.inputs.map((i) => inputTag(config, i.name));
   const names = new Map(config.job_config.events.inputs.map((i) => [i.name, inputTag(config, i.name)]));
   const input = new InputPorts(builder, inputNode, names);
   let ends: readonly Port[];
@@ -55,6 +54,7 @@ export async function layOut(job: Job, config: EffectiveConfig): Promise<Graph> 
     }
   }
   const outputs = new Set(ends.map((p) => portKey(p.node, p.tag)));
+  const tags = [...names.values()];
   const untaken = tags.find((tag) => !consumers.has(portKey(inputNode, tag)) && !outputs.has(portKey(inputNode, tag)));
   if (untaken !== undefined) {
     const what = tags.length === 1 ? "the job's input" : `the event input "${untaken}"`;

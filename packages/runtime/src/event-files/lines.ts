@@ -59,6 +59,7 @@ async function plain(source: Readable, compression: "auto" | "gzip" | "uncompres
     if (head.length > 0) yield head;
     for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value;
   };
+  if (head.length === 0) return all(); // nothing, however it was to be compressed
   const zipped = compression === "gzip" || (head[0] === 0x1f && head[1] === 0x8b);
   return zipped ? gunzip(all()) : all();
 }

@@ -1,4 +1,5 @@
 import type { Delivered, DeliverRequest, EventFilesAnswer, Gathered, GatherRequest } from "../batch/records.js";
+import { jsonLine } from "../json-line.js";
 import { deliver } from "./deliver.js";
 import { gather } from "./gather.js";
 import { EventFileError, TextFiles } from "./text-files.js";
@@ -22,7 +23,7 @@ async function main(): Promise<EventFilesAnswer<Gathered | Delivered>> {
 process.stdin.resume();
 process.stdin.once("close", () => process.exit(1));
 main().then(
-  (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`, () => process.exit(0)),
+  (answer) => process.stdout.write(jsonLine(answer), () => process.exit(0)),
   (error: unknown) => {
     process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`, () =>
       process.exit(1),

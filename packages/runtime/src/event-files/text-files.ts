@@ -1,6 +1,6 @@
 import { createReadStream, createWriteStream, existsSync, statSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
@@ -48,20 +48,21 @@ export class TextFiles {
   async write(file: string, lines: AsyncIterable<string>, gzip: boolean): Promise<void> {
     const object = await this.#object(file);
     const text = Readable.from(withNewlines(lines));
-    const source = gzip ? text.pipe(createGzip()) : text;
+    const steps = gzip ? [createGzip()] : [];
     try {
       if (object !== undefined) {
         const target = object.createWriteStream({
           resumable: false,
           contentType: gzip ? "application/gzip" : "text/plain",
         });
-        await pipeline(source, target);
+        await pipeline([text, ...steps, target]);
         return;
       }
-      const staged = `${file}.${process.pid}.tmp`;
+      // Hidden, and always the same name: what a killed process leaves is overwritten by the next.
+      const staged = join(dirname(file), `.${basename(file)}.klio-new`);
       await mkdir(dirname(file), { recursive: true });
       try {
-        await pipeline(source, createWriteStream(staged));
+        await pipeline([text, ...steps, createWriteStream(staged)]);
         await rename(staged, file);
       } finally {
         await rm(staged, { force: true });
@@ -72,13 +73,19 @@ export class TextFiles {
     }
   }
 
+  async remove(file: string): Promise<void> {
+    const object = await this.#object(file);
+    if (object === undefined) await rm(file, { force: true });
+    else await object.delete({ ignoreNotFound: true });
+  }
+
   async #listObjects(location: string): Promise<string[]> {
     const { bucket, name } = split(location);
     const isGlob = picomatch.scan(name).isGlob;
     const prefix = isGlob ? (/^[^*?[\]{}()!+@]*/.exec(name)?.[0] ?? "") : name;
     try {
       const [objects] = await (await this.#client()).bucket(bucket).getFiles({ prefix });
-      const matches = isGlob ? picomatch(name, { dot: true }) : (n: string) => n === name;
+      const matches = isGlob ? picomatch(name) : (n: string) => n === name;
       // A name that ends in a slash is a folder as the console makes them.
       return objects
         .map((o) => o.name)
@@ -121,7 +128,6 @@ function listFiles(location: string): string[] {
   }
   return globSync(location, {
     onlyFiles: true,
-    dot: true,
     absolute: location.startsWith("/"),
     expandDirectories: false,
   });

@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { link, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { InputNotFoundError, PermanentError } from "../api/errors.js";
 import type { UploadSource } from "../api/context.js";
+import { isAlive } from "../processes.js";
 import {
   GenerationMismatchError,
   type ObjectPath,
@@ -16,22 +17,23 @@ import {
   type Written,
 } from "./store.js";
 
-interface Record {
-  readonly generation: string;
-  readonly by: readonly string[];
-}
-
 /**
  * Objects as files in folders. Which requests wrote a file is noted in `.klio` beside it, by the file's inode, time and size:
  * a file that somebody changed by hand belongs to nobody. A new file is put in place whole, and only where there is none;
  * replacing one looks at its generation right before, which two processes can do at the same time.
  */
 export class FileStore implements ObjectStore {
+  readonly #swept = new Map<string, Promise<void>>();
+
   async stat(path: ObjectPath): Promise<ObjectState | undefined> {
     const generation = await generationOf(fileOf(path));
     if (generation === undefined) return undefined;
-    const record = (await this.#records(path)).find((r) => r.generation === generation);
-    return { generation, by: record?.by ?? [] };
+    try {
+      const by = JSON.parse(await readFile(recordOf(path, generation), "utf8")) as readonly string[];
+      return { generation, by };
+    } catch {
+      return { generation, by: [] };
+    }
   }
 
   async read(path: ObjectPath, signal: AbortSignal): Promise<Uint8Array> {
@@ -51,67 +53,83 @@ export class FileStore implements ObjectStore {
 
   async write(path: ObjectPath, data: UploadSource, options: WriteOptions, signal: AbortSignal): Promise<Written> {
     const target = fileOf(path);
-    const own = join(path.bucket, ".klio");
-    const staged = join(own, `staged.${process.pid}.${randomUUID()}`);
+    const staged = join(ownFolder(path), `staged.${process.pid}.${randomUUID()}`);
     try {
-      await mkdir(own, { recursive: true });
+      await mkdir(ownFolder(path), { recursive: true });
+      await this.#sweep(ownFolder(path));
       await mkdir(dirname(target), { recursive: true });
       const source = typeof data === "string" || data instanceof Uint8Array ? [data] : data;
       await pipeline(Readable.from(source), createWriteStream(staged, { flags: "wx" }), { signal });
       const { size } = await stat(staged);
       const generation = (await generationOf(staged)) ?? "";
-      // Noted first: were it killed in between, the old file would keep its own entry and nothing else would change.
-      await this.#note(path, { generation, by: options.by });
-      await this.#place(staged, target, options.ifGenerationMatch, path);
+      // The record goes first: were it killed in between, it would belong to no file.
+      await writeFile(recordOf(path, generation), JSON.stringify(options.by));
+      await place(staged, path, options.ifGenerationMatch).catch(async (error: unknown) => {
+        await rm(recordOf(path, generation), { force: true });
+        throw error;
+      });
+      if (options.ifGenerationMatch !== "0") await rm(recordOf(path, options.ifGenerationMatch), { force: true });
       return { generation, size };
     } catch (error) {
-      throw isTooLong(error)
-        ? new PermanentError(`the file system has no room for the name ${JSON.stringify(path.name)}`, {
-            code: "ILLEGAL_OBJECT_NAME",
-          })
-        : error;
+      if (!isTooLong(error)) throw error;
+      throw illegal(`the file system has no room for the name ${JSON.stringify(path.name)}`);
     } finally {
       await rm(staged, { force: true });
     }
   }
 
-  async #place(staged: string, target: string, expected: string, path: ObjectPath): Promise<void> {
-    if (expected !== "0") {
-      if ((await generationOf(target)) !== expected) throw new GenerationMismatchError(uriOf(path));
-      await rename(staged, target);
-      return;
-    }
-    try {
-      await link(staged, target);
-    } catch (error) {
-      throw (error as NodeJS.ErrnoException).code === "EEXIST" ? new GenerationMismatchError(uriOf(path)) : error;
-    }
+  /** Removes, once for each folder, what workers that were killed had not put in place. */
+  #sweep(folder: string): Promise<void> {
+    const swept = this.#swept.get(folder) ?? removeStaged(folder);
+    this.#swept.set(folder, swept);
+    return swept;
   }
+}
 
-  async #records(path: ObjectPath): Promise<readonly Record[]> {
-    try {
-      return JSON.parse(await readFile(recordOf(path), "utf8")) as readonly Record[];
-    } catch {
-      return [];
-    }
+async function removeStaged(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const pid = /^staged\.(\d+)\./.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(folder, name), { force: true });
   }
+}
 
-  async #note(path: ObjectPath, record: Record): Promise<void> {
-    const current = await generationOf(fileOf(path));
-    const kept = (await this.#records(path)).filter((r) => r.generation === current);
-    const staged = `${recordOf(path)}.${process.pid}.${randomUUID()}`;
-    await writeFile(staged, JSON.stringify([record, ...kept]));
-    await rename(staged, recordOf(path));
+async function place(staged: string, path: ObjectPath, expected: string): Promise<void> {
+  const target = fileOf(path);
+  if (expected !== "0") {
+    if ((await generationOf(target)) !== expected) throw new GenerationMismatchError(uriOf(path));
+    await rename(staged, target);
+    return;
   }
+  try {
+    await link(staged, target);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") {
+      if ((await generationOf(target)) === undefined) throw illegal(`${target} is a folder`);
+      throw new GenerationMismatchError(uriOf(path));
+    }
+    if (code !== "EPERM" && code !== "ENOTSUP" && code !== "ENOSYS") throw error;
+    // A file system without hard links.
+    if ((await generationOf(target)) !== undefined) throw new GenerationMismatchError(uriOf(path));
+    await rename(staged, target);
+  }
+}
+
+function illegal(message: string): PermanentError {
+  return new PermanentError(message, { code: "ILLEGAL_OBJECT_NAME" });
 }
 
 function fileOf(path: ObjectPath): string {
   return join(path.bucket, path.name);
 }
 
-function recordOf(path: ObjectPath): string {
+function ownFolder(path: ObjectPath): string {
+  return join(path.bucket, ".klio");
+}
+
+function recordOf(path: ObjectPath, generation: string): string {
   const hash = createHash("sha256").update(path.name).digest("hex").slice(0, 32);
-  return join(path.bucket, ".klio", `${hash}.json`);
+  return join(ownFolder(path), `${hash}.${generation}.json`);
 }
 
 /** What changes whenever the file does; a rename keeps it. Undefined when there is no file. */

@@ -71,6 +71,7 @@ export function makeOutputs(config: EffectiveConfig, clients: Clients, onTrouble
   const { events, delivery, dependencies } = config.job_config;
   const outputs = events.outputs
     .filter((o) => !o.skip_klio_write)
+    .sort((a, b) => (a.type === b.type ? 0 : a.type === "file" ? -1 : 1))
     .map((o): Output => (o.type === "pubsub" ? publisher(o.topic) : new FileLines(o.name)));
   const kind = deadLetterKind(delivery.dead_letter);
   const deadLetters = kind === "topic" ? publisher(delivery.dead_letter) : kind === "file" ? "file" : undefined;

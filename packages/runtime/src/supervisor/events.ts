@@ -1,3 +1,5 @@
+import { jsonLine } from "../json-line.js";
+
 /** What `klio-runtime` prints on stdout, one JSON object a line; the schema is spec/runtime-events.schema.json. */
 export type RuntimeEvent =
   | { readonly event: "starting"; readonly job: string; readonly version: string; readonly workers: number }
@@ -69,6 +71,8 @@ export interface OutcomeEvent {
     | "given-back";
   readonly element: string;
   readonly message_id: string;
+  /** Name of the event input it came from. */
+  readonly input: string;
   readonly klio_id: string;
   /** Starts of user code for this message in this process. */
   readonly attempts: number;
@@ -130,6 +134,6 @@ export type Emit = (event: RuntimeEvent) => void;
 
 export function emitTo(stream: NodeJS.WritableStream): Emit {
   return (event) => {
-    stream.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+    stream.write(jsonLine({ time: new Date().toISOString(), ...event }));
   };
 }

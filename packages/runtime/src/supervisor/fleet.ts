@@ -71,7 +71,13 @@ export class Fleet {
     if (this.#stopping) return;
     const given = this.#coming;
     this.#coming = build;
-    if (given !== undefined) this.#end(given);
+    if (given !== undefined) {
+      this.#end(given);
+      this.options.onReloadFailed(
+        { code: "RELOAD_SUPERSEDED", message: "newer code came before it ran", stack: "" },
+        given,
+      );
+    }
     for (let i = 0; i < this.options.workers; i += 1) this.#startFor(build);
   }
 
@@ -194,6 +200,8 @@ export class Fleet {
     this.#coming = undefined;
     this.#end(build);
     this.options.onReloadFailed(failure, build);
+    this.#tellRetired(build);
+    this.#warmUp();
   }
 
   #end(build: Build): void {

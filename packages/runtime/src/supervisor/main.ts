@@ -67,6 +67,12 @@ async function printGraph(jobDir: string): Promise<number> {
   return exitCodes.done;
 }
 
+/** https://nodejs.org/api/errors.html: ERR_PARSE_ARGS_… */
+function isUsage(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" && code.startsWith("ERR_PARSE_ARGS");
+}
+
 // Whoever read the events may be gone before the job is: it still stops in order.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 process.env["METADATA_SERVER_DETECTION"] ??= process.env["PUBSUB_EMULATOR_HOST"] === undefined ? "" : "none";
@@ -74,9 +80,9 @@ main().then(
   // stdout to a pipe is written in the background; the last events must not be cut off.
   (code) => process.stdout.write("", () => process.exit(code)),
   (error: unknown) => {
-    const known = error instanceof JobError || (error instanceof TypeError && "code" in error);
+    const known = error instanceof JobError || isUsage(error);
     const text = error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error);
     process.stderr.write(`${text}\n`);
-    process.exit(error instanceof TypeError ? 2 : 1);
+    process.exit(isUsage(error) ? exitCodes.usage : exitCodes.failed);
   },
 );

@@ -53,6 +53,6 @@ export class Reporter {
   }
 
   #who(work: Work) {
-    return { job: this.job, element: work.element, message_id: work.delivery.messageId };
+    return { job: this.job, element: work.element, message_id: work.delivery.messageId, input: work.delivery.input };
   }
 }

@@ -9,6 +9,7 @@ import { type Emit, emitTo } from "./events.js";
 import type { Fatal } from "./fleet.js";
 import { connect } from "./pubsub-clients.js";
 import { Supervisor } from "./supervisor.js";
+import type { Build } from "./worker-process.js";
 import { makeTemporaryRoot, removeQuietly } from "./temporary.js";
 
 /** How `klio-runtime run` ends. */
@@ -56,13 +57,17 @@ export async function runJob(options: RunOptions): Promise<number> {
   try {
     run = await openRun(options, stopped.signal);
   } catch (error) {
-    if (stopped.signal.aborted) return exitCodes.unfinished;
+    if (stopped.signal.aborted) return life.stoppedEarly();
     if (!(error instanceof BatchError)) throw error;
     emit({ event: "fatal", severity: "ERROR", code: error.code, message: error.message, stack: "" });
     return exitCodes.failed;
   }
   if (run !== undefined) {
     const { total: elements, blank } = run.run;
+    if (run.forsaken > 0) {
+      const message = `event files or outputs changed: ${run.forsaken} element(s) that an interrupted run was done with are done again`;
+      emit({ event: "trouble", severity: "WARNING", code: "BATCH_FORSAKEN", message });
+    }
     emit({ event: "gathered", job: options.config.job_name, elements, blank, done: run.done.size });
   }
   const code = await life.run(run);
@@ -86,6 +91,8 @@ class Life {
   #drained: Promise<void> | undefined;
   /** Builds that were taken into service, the first among them. */
   readonly #builds: string[];
+  /** The last one that was to be taken into service. */
+  #build: Build | undefined;
   #finish: () => void = () => undefined;
 
   constructor(
@@ -102,9 +109,14 @@ class Life {
     if (options.attended) this.#attend();
   }
 
+  /** The exit code when it was told to stop before anything ran. */
+  stoppedEarly(): number {
+    return this.options.config.pipeline_options.streaming ? exitCodes.done : exitCodes.unfinished;
+  }
+
   async run(run: RunFolder | undefined): Promise<number> {
     const { config, directory, watched, ownsBuild } = this.options;
-    if (this.stopped.signal.aborted) return config.pipeline_options.streaming ? exitCodes.done : exitCodes.unfinished;
+    if (this.stopped.signal.aborted) return this.stoppedEarly();
     const clients = connect(process.env["PUBSUB_EMULATOR_HOST"]);
     const temporaryRoot = makeTemporaryRoot();
     const { count } = config.job_config.workers;
@@ -134,6 +146,7 @@ class Life {
       },
     });
     this.supervisor.start();
+    if (this.#build !== undefined) this.supervisor.reload(this.#build);
     await over;
     await clients.close();
     removeQuietly(temporaryRoot);
@@ -161,15 +174,25 @@ class Life {
     });
   }
 
+  #reload(directory: string): void {
+    this.#builds.push(directory);
+    try {
+      this.#build = { directory, configJson: readFileSync(join(directory, effectiveFile), "utf8") };
+    } catch (error) {
+      const { job_name: job } = this.options.config;
+      const message = error instanceof Error ? error.message : String(error);
+      this.emit({ event: "reload-failed", severity: "ERROR", job, directory, code: "JOB_CONFIG", message, stack: "" });
+      return;
+    }
+    this.supervisor?.reload(this.#build);
+  }
+
   /** Listens to whoever started this process. */
   #attend(): void {
     const lines = createInterface({ input: process.stdin, crlfDelay: Infinity });
     lines.on("line", (line) => {
       const { command, directory } = JSON.parse(line) as { command: string; directory: string };
-      if (command !== "reload") return;
-      this.#builds.push(directory);
-      const config = readFileSync(join(directory, effectiveFile), "utf8");
-      this.supervisor?.reload({ directory, configJson: JSON.stringify(JSON.parse(config)) });
+      if (command === "reload") this.#reload(directory);
     });
     process.stdin.once("close", () => {
       this.#stop("the parent process is gone");
@@ -190,7 +213,8 @@ async function finishBatch(
   const unfinished = counts?.unfinished ?? 0;
   const dead = outcomes.get("dead-letter") ?? 0;
   try {
-    const delivered = await run.deliver();
+    // Files of a run that is not complete would look like those of one that is.
+    const delivered = unfinished === 0 ? await run.deliver() : { files: [] };
     emit({
       event: "summary",
       severity: unfinished + dead > 0 ? "WARNING" : "INFO",

@@ -95,7 +95,8 @@ export class Settlement {
     work.publishing = true;
     work.lines.length = 0;
     try {
-      await Promise.all(outputs.flatMap((output) => messages.map((m) => output.publish(m, work))));
+      // Files come first: they refuse at once, before anything is on its way to a topic.
+      for (const output of outputs) await Promise.all(messages.map((m) => output.publish(m, work)));
     } catch (error) {
       if (error instanceof RejectedError) {
         await this.bury(work, { code: "OUTPUT_REJECTED", message: error.message, node: "" });
@@ -111,7 +112,9 @@ export class Settlement {
     const names = parents.map((p) => p.parent.jobName).join(", ");
     if (timesTaken(work.message, job) > 1) {
       const message = `${failure.message}, although ${names} was asked for it`;
-      await this.bury(work, { code: failure.code, message, node: "" });
+      const reason = { code: failure.code, message, node: "" };
+      // One parent of several may have answered before the one whose object this is.
+      await this.carryOut(parents.length > 1 ? { kind: "charge", reason } : { kind: "bury", reason }, work);
       return;
     }
     work.publishing = true;
