@@ -9,8 +9,11 @@ export interface ChangedFiles {
   readonly code: boolean;
 }
 
-/** How long a save may take to write all its files, in milliseconds. */
-const quietMs = 15;
+/**
+ * How long a save may take to write all its files, in milliseconds. More than the 50 for which chokidar keeps silent about a
+ * file after it told of a change: a file that was emptied first and filled then would otherwise be seen empty, and stay so.
+ */
+const quietMs = 60;
 
 /**
  * Calls `onChange` after files of a job were saved. Resolves, once none can be missed, to what ends it.

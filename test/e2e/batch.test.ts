@@ -172,7 +172,7 @@ describe("a batch job", () => {
     await first.until("is ready");
     const second = await run();
     expect(second.code).toBe(1);
-    expect(second.stderr).toMatch(/another process \(\d+\) is running test-batch through its files/);
+    expect(second.stderr).toMatch(/another process \(\d+ on .+\) is running test-batch through its files/);
     expect((await first.finished).code).toBe(0);
   });
 

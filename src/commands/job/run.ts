@@ -9,6 +9,7 @@ import { JobsView, type LogLevel, logLevels } from "../../ui/jobs-view.js";
 import { jobFlags, KlioCommand } from "../../ui/klio-command.js";
 
 const typeCheckDelayMs = 300;
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export default class JobRun extends KlioCommand {
   static override summary = "Run a job, or several.";
@@ -58,6 +59,13 @@ end. Run it again and it goes on with the elements that are left.`;
   #json = false;
   /** The check of types that goes on for a job. */
   readonly #typeChecks = new Map<LocalJob, AbortController>();
+  #jobs: readonly LocalJob[] = [];
+  #stopped = false;
+  readonly #stop = () => {
+    this.#stopped = true;
+    for (const check of this.#typeChecks.values()) check.abort();
+    for (const job of this.#jobs) job.stop();
+  };
 
   override jsonEnabled(): boolean {
     return this.#json;
@@ -82,7 +90,14 @@ end. Run it again and it goes on with the elements that are left.`;
     const level: LogLevel = flags["log-level"];
     const view = new JobsView({ json: flags.json, level, terminal, cwd: process.cwd() });
     const batch = ["fresh", "allow-dead-letters"].filter((f) => flags[f as "fresh"]).map((f) => `--${f}`);
+    // From the first moment on: a session that was started and never joined would stay a while.
+    for (const signal of signals) process.on(signal, this.#stop);
     const jobs = await this.#prepare(loads, view, flags.watch, batch);
+    if (this.#stopped) {
+      for (const job of jobs) job.abandon();
+      view.close();
+      return;
+    }
     process.exitCode = await this.#runAll(jobs, view, flags.watch);
   }
 
@@ -127,11 +142,8 @@ end. Run it again and it goes on with the elements that are left.`;
   /** Resolves to the exit code: that of the first job that did not end well. */
   async #runAll(jobs: readonly LocalJob[], view: JobsView, watch: boolean): Promise<number> {
     view.prefix(jobs.map((j) => j.name));
-    const stop = () => {
-      for (const check of this.#typeChecks.values()) check.abort();
-      for (const job of jobs) job.stop();
-    };
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
+    const stop = this.#stop;
+    this.#jobs = jobs;
     // The terminal may go before the job does.
     for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
     const release = this.#hotkeys(jobs, view, stop);
