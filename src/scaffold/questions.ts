@@ -26,7 +26,7 @@ const topic = {
   rule: "projects/PROJECT_ID/topics/TOPIC_ID; the id has 3 to 255 letters, digits and -_.~+%, a letter first",
   test: (value: string) => topicPattern.test(value),
 };
-const bucketPattern = /^gs:\/\/[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:\/[^\p{Cc}\p{Cs}]*)?$/u;
+const bucketPattern = /^gs:\/\/[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:\/[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]*)?$/u;
 const bucket = {
   rule: "gs://BUCKET or gs://BUCKET/FOLDER; a bucket has 3 to 63 lower-case letters, digits and -_.",
   test: (value: string) => bucketPattern.test(value),
@@ -34,7 +34,7 @@ const bucket = {
 const place = {
   rule: "a path, or gs://BUCKET/NAME, without control characters, without a slash at its end",
   test: (value: string) =>
-    /^[^\p{Cc}\p{Cs}]+$/u.test(value) &&
+    /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+$/u.test(value) &&
     value.trim() === value &&
     !value.endsWith("/") &&
     (!value.startsWith("gs://") || bucketPattern.test(value)),

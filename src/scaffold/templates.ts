@@ -142,7 +142,7 @@ function question(asked: string | OwnQuestion, path: string): Question {
     byDefault: () => byDefault,
     rule: rule ?? (pattern === undefined ? "text without control characters" : `of the form ${pattern}`),
     // Control characters, line ends among them, have no place in any file of a job.
-    test: (value) => /^[^\p{Cc}\p{Cs}]*$/u.test(value) && expression.test(value),
+    test: (value) => /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]*$/u.test(value) && expression.test(value),
   };
 }
 
