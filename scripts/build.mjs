@@ -78,8 +78,8 @@ async function buildCommandLine() {
 }
 
 /**
- * A template is a folder by itself. Each of its files comes from its own folder, from the example it is made of, or from what
- * all templates have in common.
+ * A template is a folder by itself. Each of its files comes from its own folder, from what all templates have in common, or
+ * from the example it is made of.
  */
 function buildTemplates() {
   const source = join(root, "templates");
@@ -88,7 +88,7 @@ function buildTemplates() {
   for (const name of readdirSync(source).filter((n) => !n.startsWith("_"))) {
     const { example, ...manifest } = JSON.parse(readFileSync(join(source, name, "template.json"), "utf8"));
     const own = join(source, name, "files");
-    const folders = [own, ...(example === undefined ? [] : [join(root, "examples", example)]), join(source, "_common")];
+    const folders = [own, join(source, "_common"), ...(example === undefined ? [] : [join(root, "examples", example)])];
     const listed = manifest.files.map((f) => f.from ?? f);
     for (const file of listed) {
       const folder = folders.find((f) => existsSync(join(f, file)));
