@@ -1,119 +1,144 @@
-import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect } from "vitest";
 import { User } from "../support/klio.js";
 import { root } from "../support/rig.js";
-
-const hasTmux = (() => {
-  try {
-    execFileSync("tmux", ["-V"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-})();
-if (!hasTmux && process.env["CI"] === "true") throw new Error("tmux is not installed");
-const withTmux = hasTmux ? it : it.skip;
+import { inTerminal, Terminal } from "../support/terminal.js";
 
 let user: User;
 let terminal: Terminal;
 
-/** A real terminal with a shell in it. */
-class Terminal {
-  readonly #socket: string;
-
-  constructor(readonly cwd: string) {
-    this.#socket = join(cwd, "tmux.sock");
-    this.#tmux("new-session", "-d", "-x", "100", "-y", "30", "-c", cwd, "sh");
-  }
-
-  #tmux(...args: string[]): string {
-    return execFileSync("tmux", ["-S", this.#socket, ...args], {
-      encoding: "utf8",
-      env: { ...user.environment, TERM: "xterm", PS1: "$ " },
-    });
-  }
-
-  type(text: string): void {
-    this.#tmux("send-keys", "-l", text);
-  }
-
-  press(key: string): void {
-    this.#tmux("send-keys", key);
-  }
-
-  screen(): string {
-    return this.#tmux("capture-pane", "-p").trimEnd();
-  }
-
-  async until(text: string): Promise<void> {
-    const end = Date.now() + 15_000;
-    while (!this.screen().includes(text)) {
-      if (Date.now() > end) throw new Error(`waited in vain for "${text}":\n${this.screen()}`);
-      await sleep(50);
-    }
-  }
-
-  close(): void {
-    this.#tmux("kill-server");
-  }
-}
-
 beforeEach(async () => {
-  if (!hasTmux) return;
   user = await User.create();
-  terminal = new Terminal(user.home);
+  terminal = new Terminal(user.home, user.environment, { columns: 110, rows: 60 });
 });
 
 afterEach(async () => {
-  if (!hasTmux) return;
   terminal.close();
   await user.remove();
 });
 
-const create = `node ${join(root, "bin/run.js")} job create --no-install --output my-job; echo "exit=$?"`;
+const create = (...flags: string[]) =>
+  `clear; node ${join(root, "bin/run.js")} job create --no-install --output my-job ${flags.join(" ")}; echo "exit=$?"`;
+
+/** The screen without what is different each time. */
+const screen = () =>
+  terminal
+    .screen()
+    .replaceAll(user.home, "HOME")
+    .replace(/^.*clear; node .*\n/, "");
+
+interface Step {
+  /** What the prompt asks. */
+  readonly asks: string;
+  readonly type?: string;
+}
+
+/** All prompts of a streaming job, with the answers of somebody who accepts what is offered. */
+const steps: readonly Step[] = [
+  { asks: "Template" },
+  { asks: "Name of the job", type: "songs" },
+  { asks: "Google Cloud project", type: "test-project" },
+  { asks: "Does it receive from another job?" },
+  { asks: "Topic the job receives from" },
+  { asks: "Topic the job sends to" },
+  { asks: "Where input objects are" },
+  { asks: "Where output objects go" },
+  { asks: "Set options of Dataflow now?" },
+  { asks: "Write these 14 files?" },
+];
+
+async function answer({ asks, type }: Step): Promise<void> {
+  await terminal.until(asks);
+  if (type !== undefined) {
+    terminal.type(type);
+    await terminal.until(type);
+  }
+  terminal.press("Enter");
+}
+
+const expectNothingMade = () => {
+  expect(existsSync(join(user.home, "my-job"))).toBe(false);
+  expect(readdirSync(user.home).filter((f) => f.includes("klio-"))).toEqual([]);
+  expect(readdirSync(join(user.home, "tmp"))).toEqual([]);
+};
 
 describe("job create in a terminal", () => {
-  withTmux(
-    "asks, fills in defaults that follow the job's name, and refuses a wrong answer until it is right",
-    async () => {
-      terminal.type(create);
-      terminal.press("Enter");
-      await terminal.until("Template");
-      terminal.press("Enter");
-      await terminal.until("Name of the job");
-      terminal.type("My Job");
-      terminal.press("Enter");
-      await terminal.until("It must be lower-case letters");
-      for (let i = 0; i < 6; i += 1) terminal.press("BSpace");
-      terminal.type("songs");
-      terminal.press("Enter");
-      await terminal.until("Google Cloud project");
-      terminal.type("test-project");
-      terminal.press("Enter");
-      for (const question of ["receives from", "sends to", "input objects are", "output objects go"]) {
-        await terminal.until(question);
-        terminal.press("Enter");
-      }
-      await terminal.until("exit=0");
-      expect(terminal.screen()).toContain("projects/test-project/topics/songs-input");
-      expect(terminal.screen()).toContain("gs://test-project-output/songs");
-      expect(readFileSync(join(user.home, "my-job/klio-job.yaml"), "utf8")).toContain("job_name: songs");
+  inTerminal("asks, offers what follows from the job's name, and writes when it is told to", async () => {
+    terminal.run(create());
+    for (const step of steps) await answer(step);
+    await terminal.until("exit=0");
+    expect(screen()).toMatchSnapshot();
+    expect(readFileSync(join(user.home, "my-job/klio-job.yaml"), "utf8")).toContain("job_name: songs");
+  });
+
+  inTerminal("refuses a wrong answer while it is typed, until it is right", async () => {
+    terminal.run(create("--from", "minimal"));
+    await terminal.until("Name of the job");
+    terminal.type("My Job");
+    terminal.press("Enter");
+    await terminal.until("It must be lower-case letters");
+    expect(screen()).toMatchSnapshot("a wrong name");
+    for (let i = 0; i < 6; i += 1) terminal.press("BSpace");
+    await answer({ asks: "Name of the job", type: "songs" });
+    await terminal.until("Google Cloud project");
+    terminal.type("x");
+    terminal.press("Enter");
+    await terminal.until("It must be 6 to 30");
+    terminal.press("BSpace");
+    await answer({ asks: "Google Cloud project", type: "test-project" });
+    await terminal.until("Does it receive from another job?");
+    terminal.type("y");
+    terminal.press("Enter");
+    await answer({ asks: "Name of that job", type: "parent" });
+    await answer({ asks: "Its Google Cloud project" });
+    await terminal.until("projects/test-project/topics/parent-output");
+    terminal.press("Enter");
+    await answer({ asks: "Set options of Dataflow now?" });
+    await answer({ asks: "Write these 13 files?" });
+    await terminal.until("exit=0");
+    expect(screen()).toMatchSnapshot("the whole dialogue");
+    expect(readFileSync(join(user.home, "my-job/klio-job.yaml"), "utf8")).toMatch(
+      /dependencies:.*\n\s+- job_name: parent/,
+    );
+  });
+
+  inTerminal("asks for Dataflow's options when it is told to, and writes nothing when the answer is no", async () => {
+    terminal.run(create("--from", "minimal", "--job-name", "songs", "--gcp-project", "test-project"));
+    await answer({ asks: "Does it receive from another job?" });
+    await answer({ asks: "Topic the job receives from" });
+    await terminal.until("Set options of Dataflow now?");
+    terminal.type("y");
+    terminal.press("Enter");
+    const questions = ["Region", "FnAPI", "Experiments", "Workers at the beginning", "Workers at most", "Autoscaling"];
+    for (const asks of [
+      ...questions,
+      "Disk of a worker",
+      "Machine type",
+      "Image that is there",
+      "stages",
+      "temporary",
+    ]) {
+      await answer({ asks });
+    }
+    await terminal.until("Write these 13 files?");
+    terminal.type("n");
+    terminal.press("Enter");
+    await terminal.until("exit=1");
+    expect(screen()).toMatchSnapshot();
+    expectNothingMade();
+  });
+
+  inTerminal.each(steps.map((step, i) => [step.asks, i] as const))(
+    "leaves nothing behind after Ctrl-C at: %s",
+    async (asks, i) => {
+      terminal.run(create());
+      for (const step of steps.slice(0, i)) await answer(step);
+      await terminal.until(asks);
+      terminal.press("C-c");
+      await terminal.until("exit=130");
+      expect(terminal.screen()).not.toMatch(/\n\s+at /);
+      expectNothingMade();
     },
   );
-
-  withTmux("leaves nothing behind after Ctrl-C at a prompt", async () => {
-    terminal.type(create);
-    terminal.press("Enter");
-    await terminal.until("Template");
-    terminal.press("Enter");
-    await terminal.until("Name of the job");
-    terminal.press("C-c");
-    await terminal.until("exit=130");
-    expect(terminal.screen()).not.toMatch(/\n\s+at /);
-    expect(existsSync(join(user.home, "my-job"))).toBe(false);
-    expect(readdirSync(user.home).filter((f) => f.includes("klio-"))).toEqual([]);
-  });
 });
