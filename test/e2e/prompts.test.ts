@@ -26,7 +26,7 @@ const screen = () =>
   terminal
     .screen()
     .replaceAll(user.home, "HOME")
-    .replace(/^.*clear; node .*\n/, "");
+    .replace(/\n[#$] ?$/, "");
 
 interface Step {
   /** What the prompt asks. */
