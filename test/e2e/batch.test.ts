@@ -5,6 +5,8 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { numbered, starts, writeBatchJob, writeElements } from "../support/batch-job.js";
 import { type Event, illegalEvents, User } from "../support/klio.js";
+import { root } from "../support/rig.js";
+import { inTerminal, Terminal } from "../support/terminal.js";
 
 let user: User;
 let job: string;
@@ -174,6 +176,34 @@ describe("a batch job", () => {
     expect(second.code).toBe(1);
     expect(second.stderr).toMatch(/another process \(\d+ on .+\) is running test-batch through its files/);
     expect((await first.finished).code).toBe(0);
+  });
+
+  inTerminal("shows on a terminal how far it is, and a summary", async () => {
+    writeBatchJob(job, { more: "  workers: {count: 1, concurrency: 1}\n" });
+    writeElements(job, [...numbered(150), "bad1"]);
+    const terminal = new Terminal(user.home, user.environment, { columns: 100, rows: 25 });
+    try {
+      const flags = "-O job_config.pause=30 -O job_config.delivery.attempts=1";
+      terminal.run(
+        `cd job && clear; node ${join(root, "bin/run.js")} job run --direct-runner ${flags}; echo "exit=$?"`,
+      );
+      await terminal.until(/█+░+ \d+\/151 · \d+ % · [\d.]+\/s · \d+ s left/);
+      terminal.press("C-c");
+      const stopped = await terminal.until("exit=4");
+      // The bar goes with the job.
+      expect(stopped).not.toContain("░");
+      terminal.run(`clear; node ${join(root, "bin/run.js")} job run --direct-runner ${flags}; echo "exit=$?"`);
+      const screen = await terminal.until("exit=3");
+      expect(screen).not.toContain("░");
+      expect(screen).toMatch(/going on after \d+ that an interrupted run was done with/);
+      expect(screen).toMatch(/✘ bad1 dead-letter \(work\)/);
+      expect(screen).toMatch(
+        /✘ test-batch: 151 element\(s\): 150 processed, 1 dead letter\(s\) in [\d.]+ s \(\d+\/s\)/,
+      );
+      expect(screen).toContain("→ out/done-00000-of-00001.txt");
+    } finally {
+      terminal.close();
+    }
   });
 
   it("refuses to be watched", async () => {
