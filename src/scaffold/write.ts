@@ -32,6 +32,7 @@ export async function refuseFilled(target: string, force: boolean): Promise<void
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw new KlioError("CREATE_TARGET", `${target} cannot be used: ${String(error)}`, { cause: error });
   });
+  for (const name of entries) await refuseUnfinished(target, name);
   const found = entries.filter((name) => name !== ".git" && !isLeftover(name));
   if (found.length === 0 || force) return;
   const some = found.slice(0, 3).join(", ") + (found.length > 3 ? ", …" : "");
@@ -44,6 +45,19 @@ export async function refuseFilled(target: string, force: boolean): Promise<void
 function isLeftover(name: string): boolean {
   const pid = stagingName.exec(name)?.[1];
   return pid !== undefined && !isAlive(Number(pid));
+}
+
+/** Files that an interrupted command had moved away to replace them are somebody's only copy. */
+async function refuseUnfinished(folder: string, name: string): Promise<void> {
+  const old = join(folder, name, "old");
+  if (!isLeftover(name) || (await lstat(old).catch(() => undefined)) === undefined) return;
+  throw new KlioError(
+    "CREATE_TARGET",
+    `an interrupted \`klio job create --force\` left files it was replacing in ${old}`,
+    {
+      hint: `Move back what you want to keep, then: rm -r ${join(folder, name)}`,
+    },
+  );
 }
 
 async function isInTheWay(target: string, path: string): Promise<boolean> {
@@ -66,15 +80,20 @@ async function isInTheWay(target: string, path: string): Promise<boolean> {
 
 /**
  * Writes a job, all of it or nothing: it is put together in a folder beside, and moved into its place at the end; what it
- * replaces is put back if that fails. Parent directories are made. A signal waits until it is done.
+ * replaces is put back if that fails. Parent directories are made. A signal takes effect once it is done.
  */
 export async function writeJob(plan: WritePlan): Promise<void> {
-  const wait = () => undefined;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, wait);
+  let received: NodeJS.Signals | undefined;
+  const wait = (signal: NodeJS.Signals) => {
+    received = signal;
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, wait);
   try {
     await write(plan);
   } finally {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.off(signal, wait);
+    for (const signal of signals) process.off(signal, wait);
+    if (received !== undefined) process.kill(process.pid, received);
   }
 }
 
@@ -82,7 +101,10 @@ async function write({ target, files }: WritePlan): Promise<void> {
   const fresh = (await lstat(target).catch(() => undefined)) === undefined;
   const parent = fresh ? dirname(target) : target;
   const made = await mkdir(parent, { recursive: true });
-  for (const name of await readdir(parent)) if (isLeftover(name)) await rm(join(parent, name), { recursive: true });
+  for (const name of await readdir(parent)) {
+    await refuseUnfinished(parent, name);
+    if (isLeftover(name)) await rm(join(parent, name), { recursive: true });
+  }
   const staging = join(parent, `.klio-create-${process.pid}`);
   const moves = new Moves(staging, target);
   try {
@@ -119,11 +141,22 @@ class Moves {
     const place = join(this.target, path);
     const folder = await mkdir(dirname(place), { recursive: true });
     if (folder !== undefined) this.#steps.push(() => rm(folder, { recursive: true, force: true }));
-    const old = join(this.staging, "old", path);
-    await mkdir(dirname(old), { recursive: true });
-    if (await renameIfThere(place, old)) this.#steps.push(() => rename(old, place));
+    if (await this.#moveAway(path)) {
+      const old = join(this.staging, "old", path);
+      this.#steps.push(() => rename(old, place));
+    }
     await rename(join(this.staging, "new", path), place);
     this.#steps.push(() => rm(place, { force: true }));
+  }
+
+  /** Moves what is to be replaced to `old`, if there is anything. */
+  async #moveAway(path: string): Promise<boolean> {
+    const place = join(this.target, path);
+    if ((await lstat(place).catch(() => undefined)) === undefined) return false;
+    const old = join(this.staging, "old", path);
+    await mkdir(dirname(old), { recursive: true });
+    await rename(place, old);
+    return true;
   }
 
   /** Whether everything is as it was. */
@@ -137,15 +170,5 @@ class Moves {
         ),
       );
     return results.every(Boolean);
-  }
-}
-
-async function renameIfThere(from: string, to: string): Promise<boolean> {
-  try {
-    await rename(from, to);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
-    throw error;
   }
 }

@@ -1,3 +1,4 @@
+import { chalkStderr } from "chalk";
 import type { Ask } from "../scaffold/index.js";
 
 /** Asks in the terminal, with the default filled in and the answer checked while it is typed. */
@@ -9,6 +10,9 @@ export function askInTerminal(check: (question: Parameters<Ask["text"]>[0], valu
         {
           message: question.prompt,
           validate: (value) => check(question, value),
+          // Red for as long as it is not right yet.
+          transformer: (value, { isFinal }) =>
+            isFinal || value === "" || check(question, value) === true ? value : chalkStderr.red(value),
           ...(byDefault === undefined ? {} : { default: byDefault }),
         },
         { output: process.stderr },

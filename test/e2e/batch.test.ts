@@ -214,6 +214,34 @@ describe("a batch job", () => {
   });
 });
 
+describe("a streaming job with a file among its inputs", () => {
+  it("works through that once, and goes on receiving; another start does nothing of it again", async () => {
+    const topic = "projects/test-project/topics/mixed-in";
+    const inputs = `[{type: pubsub, name: messages, topic: ${topic}}, {type: file, name: list, location: elements.txt}]`;
+    writeBatchJob(job, {
+      streaming: true,
+      inputs,
+      outputs: "[{type: pubsub, topic: projects/test-project/topics/mixed-out}]",
+    });
+    writeElements(job, [...numbered(5), "bad1"]);
+    const first = user.start(["job", "run", "--direct-runner", "--json"], job);
+    await first.untilEvent({ event: "outcome", element: "bad1", outcome: "dead-letter" });
+    const published = await user.klio(["message", "publish", "m1", "--wait"], job);
+    expect(published.stdout, published.stderr).toContain("m1 processed");
+    const origins = first
+      .events()
+      .flatMap((e) => (e.event === "outcome" ? [`${String(e["input"])} ${String(e["element"])}`] : []));
+    expect(origins.sort()).toEqual(["list bad1", ...numbered(5).map((e) => `list ${e}`), "messages m1"]);
+    expect((await first.stop()).code).toBe(0);
+    const second = user.start(["job", "run", "--direct-runner", "--json"], job);
+    expect(await second.untilEvent({ event: "gathered" })).toMatchObject({ elements: 6, done: 6 });
+    await user.klio(["message", "publish", "m2", "--wait"], job);
+    expect((await second.stop()).code).toBe(0);
+    expect(starts(job).get("e1")).toBe(1);
+    expect(illegalEvents(second.events())).toEqual([]);
+  });
+});
+
 describe("a batch job that was interrupted", () => {
   it("by Ctrl-C finishes what is in hand, exits 4, and goes on with the rest", async () => {
     writeBatchJob(job, { more: "  workers: {count: 2, concurrency: 1}\n" });

@@ -150,6 +150,14 @@ describe("the flags of job create", () => {
   });
 });
 
+it("job create --list-templates says which there are", async () => {
+  const { stdout } = await user.klio(["job", "create", "--list-templates"]);
+  expect(stdout.split("\n").map((line) => line.split(/ {2,}/).slice(0, 2).join(" "))).toEqual([
+    ...["audio streaming", "batch batch", "minimal streaming", "multi-input streaming", "streaming streaming"],
+    "",
+  ]);
+});
+
 describe("what job create writes", () => {
   it("is nothing with --dry-run, which shows the tree and the files", async () => {
     const { code, stdout } = await create("--dry-run");

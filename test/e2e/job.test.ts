@@ -262,7 +262,7 @@ describe("job create", () => {
   });
 
   it("names the flag of a missing answer, and refuses a directory that is not empty", async () => {
-    const missing = await user.klio(["job", "create", "--use-defaults"]);
+    const missing = await user.klio(["job", "create", "--use-defaults", "--output", "new"]);
     expect(missing.code).toBe(1);
     expect(missing.stderr).toContain("--job-name is missing");
     const job = await user.job("my-job");

@@ -78,7 +78,10 @@ it(`of ${saves} saves under load none loses a message or repeats one`, async () 
   const stop = new AbortController();
   const publishing = publishUntil(stop.signal, client);
   await saveAll(run, transforms, fc.sample(fc.noBias(fc.integer({ min: 0, max: 99 })), { seed, numRuns: saves }));
-  await sleep(500);
+  const version = (element: string) =>
+    Number(readFileSync(join(job, ".klio/storage/test-project-output/my-job", `${element}.txt`), "utf8").split(" ")[1]);
+  const latest = () => run.events().findLast((e) => e.event === "outcome")?.["element"];
+  await until(() => version(String(latest())) === saves, "the last save in service", run);
   stop.abort();
   const elements = await publishing;
   const told = () => run.events().filter((e) => e.event === "outcome").length;
@@ -99,8 +102,6 @@ it(`of ${saves} saves under load none loses a message or repeats one`, async () 
       ),
   ).toEqual([]);
 
-  const version = (element: string) =>
-    Number(readFileSync(join(job, ".klio/storage/test-project-output/my-job", `${element}.txt`), "utf8").split(" ")[1]);
   const versions = elements.map(version);
   const reloads = run.events().filter((e) => e.event === "reloaded").length;
   console.log(`${elements.length} messages through ${new Set(versions).size} versions, ${reloads} reloads`);

@@ -189,6 +189,11 @@ The job vendors its runtime, so it runs without any registry. Written is all of 
       interrupted.abort();
     });
     const { ok, tail } = await installJob(target, interrupted.signal);
+    if (interrupted.signal.aborted) {
+      process.exitCode = 130;
+      this.tell("! interrupted; the job is there, install its packages later with: npm ci");
+      return false;
+    }
     if (!ok) this.tell(`! npm could not install them; the job is there, install later with: npm ci\n${tail}`);
     return ok;
   }

@@ -96,6 +96,7 @@ end. Run it again and it goes on with the elements that are left.`;
     if (this.#stopped) {
       for (const job of jobs) job.abandon();
       view.close();
+      process.exitCode = Math.max(...jobs.map((job) => job.stoppedCode));
       return;
     }
     process.exitCode = await this.#runAll(jobs, view, flags.watch);

@@ -1,4 +1,3 @@
-import { openPubSub } from "../../cloud/index.js";
 import { KlioError } from "../../errors.js";
 import {
   type BuiltJob,
@@ -8,8 +7,8 @@ import {
   RunBuilds,
   watchJob,
 } from "../../jobs/index.js";
-import { checkPublishOptions, publishAll } from "../../messages/index.js";
 import type { Outcome, Session } from "../../session/index.js";
+import { type DealtWith, sendAgain } from "./send-again.js";
 import { type DirectRun, type RunEnd, type RunEvent, runDirect } from "./run.js";
 import { ensureFor, joinFor, type Surroundings, sweepAfter } from "./surroundings.js";
 
@@ -29,7 +28,8 @@ export interface LocalJobOptions extends Surroundings {
   readonly onNoise: (line: string) => void;
 }
 
-const republish = { force: true, ping: false, topDown: false, bottomUp: false, nonKlio: false };
+/** Of klio-runtime, for batch jobs. */
+const batchCodes = { unfinished: 4 } as const;
 
 /** A job on this machine: built, run in the session of its project, and kept up with what is saved. */
 export class LocalJob {
@@ -45,8 +45,10 @@ export class LocalJob {
   #work: Promise<void> = Promise.resolve();
   #restartQueued = false;
   #unwatch: () => Promise<void> = () => Promise.resolve();
-  #last: { readonly element: string; readonly input: string } | undefined;
+  #last: DealtWith | undefined;
   #savedAt = 0;
+  /** What was wrong when something was saved last; an editor that saves in two steps would show it twice. */
+  #refusal = "";
 
   private constructor(
     readonly options: LocalJobOptions,
@@ -87,6 +89,15 @@ export class LocalJob {
     return this.job.config.job_name;
   }
 
+  get #isBatch(): boolean {
+    return !this.job.config.pipeline_options.streaming;
+  }
+
+  /** The exit code of a job that was told to stop: a batch job is not finished then. */
+  get stoppedCode(): number {
+    return this.#isBatch ? batchCodes.unfinished : 0;
+  }
+
   async start(): Promise<void> {
     if (this.session !== undefined) this.#attach(this.session);
     this.#launch();
@@ -98,8 +109,13 @@ export class LocalJob {
         this.#tell({ event: "notice", message: `saved files may go unnoticed: ${String(error)}` });
       },
     );
-    if (this.#ended) await unwatch();
-    else this.#unwatch = unwatch;
+    if (this.#ended) {
+      await unwatch();
+      return;
+    }
+    this.#unwatch = unwatch;
+    // What was saved before anybody watched.
+    void this.change({ config: true, code: true });
   }
 
   /** Gives up a job that was prepared and not started. */
@@ -113,7 +129,7 @@ export class LocalJob {
     const first = !this.#stopping;
     this.#stopping = true;
     if (this.#run === undefined) {
-      if (!this.#replacing) void this.#end(0);
+      if (!this.#replacing) void this.#end(this.stoppedCode);
     } else if (!first || !this.#replacing) {
       // A run that is being replaced was asked already.
       this.#run.stop();
@@ -135,25 +151,13 @@ export class LocalJob {
     });
   }
 
-  /** Sends the element that was dealt with last once more, forced. Throws a KlioError when it cannot be sent. */
+  /** Sends the message that was dealt with last once more, forced. Throws a KlioError when it cannot be sent. */
   async publishAgain(): Promise<void> {
-    const { session, job } = this;
-    if (this.#last === undefined || session === undefined) {
-      this.#tell({ event: "notice", message: "there is no message yet to send again" });
-      return;
-    }
-    const { element, input } = this.#last;
-    const options = { ...republish, input };
-    const topic = checkPublishOptions(options, job.config);
-    const pubsub = await openPubSub(session.pubsub);
-    try {
-      const { failed } = await publishAll([element], options, job.config, pubsub, topic);
-      const [failure] = failed;
-      const message = failure === undefined ? `sent again, forced: ${element}` : `${element}: ${failure.error}`;
-      this.#tell({ event: "notice", message });
-    } finally {
-      await pubsub.close();
-    }
+    const message =
+      this.#last === undefined || this.session === undefined
+        ? "there is no message yet to send again"
+        : await sendAgain(this.#last, this.job, this.session.pubsub);
+    this.#tell({ event: "notice", message });
   }
 
   // ---- runs
@@ -176,6 +180,7 @@ export class LocalJob {
       jobDirectory: job.directory,
       addresses: session,
       watched: options.watch,
+      stoppedCode: this.stoppedCode,
       flags: options.flags,
       onNoise: options.onNoise,
       onEvent: (event) => {
@@ -238,33 +243,35 @@ export class LocalJob {
     this.#finish(code);
   }
 
-  /** Ends the run if there is one, does `between`, and starts the next; unless the job is to stop meanwhile. */
+  /** Ends the run if there is one, does `between`, and starts the next; unless the job is to stop, or done, meanwhile. */
   async #replace(hurry: boolean, between: () => Promise<void>): Promise<void> {
     this.#replacing = true;
+    let end: RunEnd | undefined;
     try {
       const run = this.#run;
       run?.stop();
       if (hurry) run?.stop();
-      await run?.exited;
-      if (!this.#stopping) await between();
+      end = await run?.exited;
+      if (!this.#stopping && !this.#isDone(end)) await between();
     } finally {
       this.#replacing = false;
     }
-    if (this.#stopping) await this.#end(0);
+    if (this.#isDone(end)) await this.#end(end?.code ?? 0);
+    else if (this.#stopping) await this.#end(this.stoppedCode);
     else this.#launch();
+  }
+
+  /** A batch job that came to its end is not begun once more. */
+  #isDone(end: RunEnd | undefined): boolean {
+    return this.#isBatch && end?.abnormal === undefined && end !== undefined && end.code !== batchCodes.unfinished;
   }
 
   #attach(session: Session): void {
     session.onGone(() => {
-      if (this.session === session) void this.#queue(() => this.#sessionGone());
+      if (this.session !== session) return;
+      this.session = undefined;
+      void this.#queue(() => this.#sessionGone());
     });
-  }
-
-  async #join(job: LoadedJob): Promise<void> {
-    this.session?.leave();
-    this.session = undefined;
-    this.session = await joinFor(job, this.options);
-    if (this.session !== undefined) this.#attach(this.session);
   }
 
   /** Another session is started or joined, and the job goes on there. */
@@ -275,11 +282,7 @@ export class LocalJob {
       message: "the local session is gone, and the messages in it; the job starts again in another",
     });
     // Nothing of it can be published or acknowledged any more: no grace.
-    await this.#replace(true, async () => {
-      await this.#join(this.job);
-      this.built = await this.builds.build(this.job);
-      await ensureFor(this.job, this.session);
-    });
+    await this.#startAnew(this.job, true);
   }
 
   // ---- changes
@@ -288,52 +291,67 @@ export class LocalJob {
     this.#savedAt = Date.now();
     const job = changed.config ? this.options.load() : this.job;
     const changes = changed.config ? configChanges(this.job.config, job.config) : [];
-    if (changes.length > 0) {
-      const effect = changes.some((c) => c.effect === "restart") ? "restart" : "reload";
-      this.#tell({ event: "config-changed", changes, effect });
-      if (effect === "restart") {
-        await this.#restart(job);
-        return;
-      }
+    const effect = changes.some((c) => c.effect === "restart") ? "restart" : "reload";
+    if (changes.length > 0) this.#tell({ event: "config-changed", changes, effect });
+    if (this.#run === undefined || effect === "restart") {
+      await this.#restart(job);
+      return;
     }
     const built = await this.builds.build(job);
-    if (built.digest === this.built.digest && this.#run !== undefined) {
+    this.#refusal = "";
+    if (built.digest === this.built.digest) {
       this.builds.discard(built);
       return;
     }
     if (changes.length > 0) await ensureFor(job, this.session);
     this.job = job;
     this.built = built;
-    if (this.#run === undefined) {
-      if (!this.#stopping) this.#launch();
-      return;
-    }
     this.#tell({ event: "reloading", built_ms: Date.now() - this.#savedAt });
     this.#run.reload(built.directory);
   }
 
   async #restart(job: LoadedJob): Promise<void> {
-    // First what can fail: the job that runs goes on if it does.
-    let built = await this.builds.build(job);
+    if (this.#run !== undefined) this.#tell({ event: "restarting" });
+    await this.#startAnew(job, false);
+  }
+
+  /** First everything that can fail: the run that there is goes on if it does. */
+  async #startAnew(job: LoadedJob, hurry: boolean): Promise<void> {
+    const checked = await this.builds.build(job);
     const { project } = job.config.pipeline_options;
-    const moved = project !== this.job.config.pipeline_options.project;
-    if (!moved) await ensureFor(job, this.session);
-    if (this.#stopping) return;
-    this.#tell({ event: "restarting" });
-    await this.#replace(false, async () => {
-      if (moved) {
-        await this.#join(job);
-        await ensureFor(job, this.session);
+    const moves = this.session === undefined || project !== this.job.config.pipeline_options.project;
+    let session: Session | undefined;
+    try {
+      session = moves ? await joinFor(job, this.options) : this.session;
+      await ensureFor(job, session);
+    } catch (error) {
+      if (moves) session?.leave();
+      this.builds.discard(checked);
+      throw error;
+    }
+    this.#refusal = "";
+    const taken = { session: !moves };
+    await this.#replace(hurry, async () => {
+      taken.session = true;
+      if (moves) {
+        this.session?.leave();
+        this.session = session;
+        if (session !== undefined) this.#attach(session);
       }
-      // What was saved while the last messages were finished is in it too.
-      built = await this.builds.build(job).catch(() => built);
       this.job = job;
-      this.built = built;
+      // What was saved while the last messages were finished is in it too, if it is right.
+      this.built = await this.builds.build(job).catch(() => checked);
+      if (this.built !== checked) this.builds.discard(checked);
     });
+    if (!taken.session) session?.leave();
   }
 
   #tellBroken(error: unknown): void {
     const known = error instanceof KlioError;
+    const refusal = known ? [error.message, ...error.details].join("\n") : String(error);
+    const again = refusal === this.#refusal;
+    this.#refusal = refusal;
+    if (again && this.#run !== undefined) return;
     this.#tell({
       event: "change-refused",
       severity: "ERROR",
@@ -343,6 +361,8 @@ export class LocalJob {
       ...(known && error.hint !== undefined ? { hint: error.hint } : {}),
       goes_on: this.#run !== undefined,
     });
-    if (this.#run === undefined && !this.options.watch) void this.#end(1);
+    if (this.#run !== undefined) return;
+    if (this.#stopping) void this.#end(this.stoppedCode);
+    else if (!this.options.watch) void this.#end(1);
   }
 }

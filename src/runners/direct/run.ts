@@ -36,6 +36,8 @@ export interface DirectRunOptions {
   readonly addresses: SessionAddresses | undefined;
   /** Other builds are to be expected. */
   readonly watched: boolean;
+  /** The exit code when it is stopped before it could do anything. */
+  readonly stoppedCode: number;
   /** Of batch jobs. */
   readonly flags: readonly string[];
   readonly onEvent: (event: RunEvent) => void;
@@ -84,7 +86,7 @@ export function runDirect(options: DirectRunOptions): DirectRun {
     exited: child.then(({ exitCode, signal, originalMessage }) => {
       if (exitCode !== undefined) return { code: exitCode, abnormal: undefined };
       // Told to stop before it could listen: there was nothing in hand.
-      if (stopping && signal === "SIGTERM") return { code: 0, abnormal: undefined };
+      if (stopping && signal === "SIGTERM") return { code: options.stoppedCode, abnormal: undefined };
       const how = signal === undefined ? `could not run: ${originalMessage}` : `was ended by ${signal}`;
       return { code: 1, abnormal: `the job's process ${how}` };
     }),

@@ -10,6 +10,8 @@ import type { DoneRecord } from "./records.js";
 export class Journal {
   readonly #waiting: { line: string; resolve: () => void; reject: (error: unknown) => void }[] = [];
   #writing = false;
+  /** Once a write has failed, what the file ends in is not known: nothing more is added. */
+  #broken: unknown;
 
   private constructor(readonly file: FileHandle) {}
 
@@ -22,6 +24,10 @@ export class Journal {
   /** Resolves once the record is on disk. */
   append(record: DoneRecord): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (this.#broken !== undefined) {
+        reject(this.#broken);
+        return;
+      }
       this.#waiting.push({ line: jsonLine(record), resolve, reject });
       if (!this.#writing) void this.#writeAll();
     });
@@ -41,7 +47,8 @@ export class Journal {
         await this.file.datasync();
         for (const { resolve } of batch) resolve();
       } catch (error) {
-        for (const { reject } of batch) reject(error);
+        this.#broken = error;
+        for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(error);
       }
     }
     this.#writing = false;

@@ -16,11 +16,18 @@ interface Owner {
 const touchMs = 5_000;
 const goneMs = 30_000;
 
+export interface Ownership {
+  /** The folder is anybody's again. */
+  release(): void;
+  /** The folder is no more, and its owner's file with it. */
+  forget(): void;
+}
+
 /**
- * Makes this process the only one that works in a folder, which is made when it is not there. Returns what gives it up again,
+ * Makes this process the only one that works in a folder, which is made when it is not there. Returns the ownership,
  * or who has it. An owner that was killed is not in the way.
  */
-export async function own(folder: string): Promise<(() => void) | string> {
+export async function own(folder: string): Promise<Ownership | string> {
   const file = join(folder, "owner.json");
   const mine = join(folder, `owner.${randomUUID()}`);
   const text = JSON.stringify({ host: hostname(), pid: process.pid, started: startOf(process.pid) } satisfies Owner);
@@ -50,12 +57,15 @@ async function take(mine: string, file: string, text: string): Promise<boolean> 
     // A file system without hard links.
     return writeFile(file, text, { flag: "wx" }).then(
       () => true,
-      () => false,
+      (failure: unknown) => {
+        if ((failure as NodeJS.ErrnoException).code === "EEXIST") return false;
+        throw failure;
+      },
     );
   }
 }
 
-function hold(file: string): () => void {
+function hold(file: string): Ownership {
   const timer = setInterval(() => {
     const now = new Date();
     try {
@@ -65,9 +75,14 @@ function hold(file: string): () => void {
     }
   }, touchMs);
   timer.unref();
-  return () => {
-    clearInterval(timer);
-    rmSync(file, { force: true });
+  return {
+    release: () => {
+      clearInterval(timer);
+      rmSync(file, { force: true });
+    },
+    forget: () => {
+      clearInterval(timer);
+    },
   };
 }
 
@@ -100,10 +115,12 @@ function read(file: string): { owner: Owner; text: string } | undefined {
   }
 }
 
+/** Undefined when it is not there any more. */
 function readText(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8");
-  } catch {
-    return undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
   }
 }

@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import { open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { EffectiveConfig, FileInput, FileOutput } from "@klio/config/effective";
 import { deadLetterKind } from "@klio/config/effective";
+import { syncFolder } from "../durable.js";
 import { BatchError, callEventFiles } from "./event-files.js";
 import { Journal } from "./journal.js";
-import { own } from "./owner.js";
+import { own, type Ownership } from "./owner.js";
 import type { Delivered, Gathered } from "./records.js";
 
 interface RunFile extends Gathered {
@@ -41,7 +42,7 @@ export class RunFolder {
     outcomes: ReadonlyMap<string, number>,
     /** How many elements an interrupted run was done with that cannot be gone on with, because files or outputs changed. */
     readonly forsaken: number,
-    readonly disown: () => void,
+    readonly ownership: Ownership,
   ) {
     this.before = outcomes;
   }
@@ -53,6 +54,7 @@ export class RunFolder {
   static async open(options: RunFolderOptions): Promise<RunFolder> {
     const { config, state, eventFiles, signal } = options;
     const path = join(state, config.job_name);
+    await sweepOver(state, config.job_name);
     const owned = await own(path);
     if (typeof owned === "string") {
       const message = `another process (${owned}) is running ${config.job_name} through its files`;
@@ -75,7 +77,7 @@ export class RunFolder {
       });
       return new RunFolder(options, path, run, journal, done, outcomes, forsaken, owned);
     } catch (error) {
-      owned();
+      owned.release();
       throw error;
     }
   }
@@ -105,13 +107,13 @@ export class RunFolder {
   async close(over: boolean): Promise<void> {
     await this.journal.close();
     if (!over) {
-      this.disown();
+      this.ownership.release();
       return;
     }
     // Moved away first: whoever comes next has a folder of its own.
     const aside = `${this.path}.over.${randomBytes(4).toString("hex")}`;
     await rename(this.path, aside);
-    this.disown();
+    this.ownership.forget();
     await rm(aside, { recursive: true, force: true });
   }
 }
@@ -121,7 +123,9 @@ async function settleRun(path: string, gathered: Gathered, { config, fresh }: Ru
   const file = join(path, "run.json");
   const { events, delivery } = config.job_config;
   const outputs = [
-    ...events.outputs.map((o) => `${o.type} ${o.name} ${String(o.skip_klio_write)}`),
+    ...events.outputs.map(
+      (o) => `${o.type} ${o.name} ${o.type === "pubsub" ? o.topic : ""} ${String(o.skip_klio_write)}`,
+    ),
     deadLetterKind(delivery.dead_letter),
   ];
   const old = existsSync(file) ? parse(readFileSync(file, "utf8")) : undefined;
@@ -139,11 +143,11 @@ async function settleRun(path: string, gathered: Gathered, { config, fresh }: Ru
   return { run, forsaken };
 }
 
-/** Makes renames in a folder last when the machine goes down. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  await folder.sync().catch(() => undefined); // not every file system can
-  await folder.close();
+/** What a process that was killed at its very end has left. */
+async function sweepOver(state: string, job: string): Promise<void> {
+  for (const name of await readdir(state).catch(() => [])) {
+    if (name.startsWith(`${job}.over.`)) await rm(join(state, name), { recursive: true, force: true });
+  }
 }
 
 function parse(text: string): RunFile | undefined {

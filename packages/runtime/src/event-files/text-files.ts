@@ -7,6 +7,7 @@ import { createGzip } from "node:zlib";
 import type { Storage } from "@google-cloud/storage";
 import picomatch from "picomatch";
 import { globSync } from "tinyglobby";
+import { syncFolder } from "../durable.js";
 
 /** A file of events cannot be read or written; the message says which and why. */
 export class EventFileError extends Error {
@@ -62,8 +63,9 @@ export class TextFiles {
       const staged = join(dirname(file), `.${basename(file)}.klio-new`);
       await mkdir(dirname(file), { recursive: true });
       try {
-        await pipeline([text, ...steps, createWriteStream(staged)]);
+        await pipeline([text, ...steps, createWriteStream(staged, { flush: true })]);
         await rename(staged, file);
+        await syncFolder(dirname(file));
       } finally {
         await rm(staged, { force: true });
       }

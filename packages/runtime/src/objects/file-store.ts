@@ -1,11 +1,13 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { InputNotFoundError, PermanentError } from "../api/errors.js";
 import type { UploadSource } from "../api/context.js";
+import { syncFolder } from "../durable.js";
 import { isAlive } from "../processes.js";
 import {
   GenerationMismatchError,
@@ -53,13 +55,13 @@ export class FileStore implements ObjectStore {
 
   async write(path: ObjectPath, data: UploadSource, options: WriteOptions, signal: AbortSignal): Promise<Written> {
     const target = fileOf(path);
-    const staged = join(ownFolder(path), `staged.${process.pid}.${randomUUID()}`);
+    const staged = join(ownFolder(path), `staged.${host}.${process.pid}.${randomUUID()}`);
     try {
       await mkdir(ownFolder(path), { recursive: true });
       await this.#sweep(ownFolder(path));
       await mkdir(dirname(target), { recursive: true });
       const source = typeof data === "string" || data instanceof Uint8Array ? [data] : data;
-      await pipeline(Readable.from(source), createWriteStream(staged, { flags: "wx" }), { signal });
+      await pipeline(Readable.from(source), createWriteStream(staged, { flags: "wx", flush: true }), { signal });
       const { size } = await stat(staged);
       const generation = (await generationOf(staged)) ?? "";
       // The record goes first: were it killed in between, it would belong to no file.
@@ -68,6 +70,7 @@ export class FileStore implements ObjectStore {
         await rm(recordOf(path, generation), { force: true });
         throw error;
       });
+      await syncFolder(dirname(target));
       if (options.ifGenerationMatch !== "0") await rm(recordOf(path, options.ifGenerationMatch), { force: true });
       return { generation, size };
     } catch (error) {
@@ -80,16 +83,19 @@ export class FileStore implements ObjectStore {
 
   /** Removes, once for each folder, what workers that were killed had not put in place. */
   #sweep(folder: string): Promise<void> {
-    const swept = this.#swept.get(folder) ?? removeStaged(folder);
+    const swept = this.#swept.get(folder) ?? removeStaged(folder).catch(() => undefined);
     this.#swept.set(folder, swept);
     return swept;
   }
 }
 
+const host = createHash("sha256").update(hostname()).digest("hex").slice(0, 12);
+
 async function removeStaged(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
-    const pid = /^staged\.(\d+)\./.exec(name)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(folder, name), { force: true });
+    const [, of, pid] = /^staged\.(\w+)\.(\d+)\./.exec(name) ?? [];
+    // Another machine's, or container's, processes are not ours to tell dead from alive.
+    if (of === host && !isAlive(Number(pid))) await rm(join(folder, name), { force: true });
   }
 }
 
