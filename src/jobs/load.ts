@@ -29,7 +29,7 @@ export interface LoadedJob {
 export function loadJob(options: JobOptions): LoadedJob {
   const directory = resolve(options.cwd, options.jobDir ?? ".");
   if (!existsSync(directory) || !statSync(directory).isDirectory()) {
-    throw new KlioError("JOB_DIR", `there is no directory ${directory}`, { hint: "Name the job's with --job-dir." });
+    throw new KlioError("JOB_DIR", `there is no directory ${directory}`, { hint: "Name the directory of a job." });
   }
   const path = resolve(options.jobDir === undefined ? options.cwd : directory, options.configFile ?? "klio-job.yaml");
   const shown = display(options.cwd, path);

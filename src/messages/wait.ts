@@ -3,27 +3,23 @@ import type { Outcome, Session } from "../session/index.js";
 import type { Published } from "./publish.js";
 
 /** Outcomes after which the job is done with a message. */
-const final = new Set([
-  "processed",
-  "passed-through",
-  "skipped",
-  "not-for-this-job",
-  "duplicate",
-  "sent-upstream",
-  "dead-letter",
-]);
+const final = new Set(["processed", "passed-through", "skipped", "not-for-this-job", "duplicate", "dead-letter"]);
 
-/** Collects what the session tells of a job's messages, from before they are published until they are done. */
+/**
+ * Collects what the session tells of a job's messages, from before they are published until they are done. One that was sent
+ * upstream for its input is done when it has come back, or when it became a dead letter on the way.
+ */
 export class OutcomeWatch {
   readonly #seen = new Map<string, Outcome>();
+  /** Elements that were sent upstream, and the id of the message they were sent with. */
+  readonly #away = new Map<string, string>();
   #changed: () => void = () => undefined;
   #gone = false;
 
   static async start(session: Session, job: string): Promise<OutcomeWatch> {
     const watch = new OutcomeWatch();
-    await session.watch(job, (outcome) => {
-      if (!final.has(outcome.outcome)) return;
-      watch.#seen.set(outcome.message_id, outcome);
+    await session.watch("*", (outcome) => {
+      watch.#take(outcome, job);
       watch.#changed();
     });
     session.onGone(() => {
@@ -31,6 +27,17 @@ export class OutcomeWatch {
       watch.#changed();
     });
     return watch;
+  }
+
+  #take(outcome: Outcome, job: string): void {
+    const element = String(outcome["element"]);
+    const sent = this.#away.get(element);
+    if (outcome.job === job && outcome.outcome === "sent-upstream") this.#away.set(element, outcome.message_id);
+    if (!final.has(outcome.outcome)) return;
+    if (outcome.job === job) this.#seen.set(outcome.message_id, outcome);
+    if (sent === undefined || (outcome.job !== job && outcome.outcome !== "dead-letter")) return;
+    this.#seen.set(sent, { ...outcome, message_id: sent });
+    this.#away.delete(element);
   }
 
   /**

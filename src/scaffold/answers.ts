@@ -1,6 +1,6 @@
 import { nearest } from "@klio/config";
 import { KlioError } from "../errors.js";
-import { outputTopicOf, parseDependency, type ParentJob } from "./dependencies.js";
+import { outputLocationOf, outputTopicOf, parseDependency, type ParentJob } from "./dependencies.js";
 import {
   type Answers,
   checkAnswer,
@@ -51,7 +51,10 @@ export async function collectAnswers(template: Template, given: Given, ask: Ask)
   await answer(projectQuestion);
   const parents = await collectParents(template, given, answers["project"] ?? "", ask);
   const [first, second] = parents;
-  if (first !== undefined) answers["parentTopic"] = outputTopicOf(first);
+  if (first !== undefined) {
+    answers["parentTopic"] = outputTopicOf(first);
+    answers["parentLocation"] = outputLocationOf(first);
+  }
   if (second !== undefined) answers["secondParentTopic"] = outputTopicOf(second);
   for (const question of template.questions) await answer(question);
   const options = await collectOptions(given, answers, ask);

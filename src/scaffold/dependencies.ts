@@ -53,6 +53,11 @@ export function outputTopicOf(parent: ParentJob): string {
   return `projects/${parent.project}/topics/${parent.jobName}-output`;
 }
 
+/** Where a parent writes to by default. */
+export function outputLocationOf(parent: ParentJob): string {
+  return `gs://${parent.project.replaceAll(/[.:]/g, "-")}-output/${parent.jobName}`;
+}
+
 function check(text: string, question: Question, value: string): void {
   const verdict = checkAnswer(question, value);
   if (verdict !== true)

@@ -1,14 +1,18 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { execa } from "execa";
 
 export interface InstallResult {
   readonly ok: boolean;
-  /** The last lines npm printed, when it failed. */
+  /** The command, and the first lines it printed when it failed. */
   readonly tail: string;
 }
 
 /** Installs a job's packages as its lockfile says. */
 export async function installJob(directory: string, signal: AbortSignal): Promise<InstallResult> {
-  const result = await execa("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+  if (!existsSync(join(directory, "package.json"))) return { ok: true, tail: "" };
+  const command = existsSync(join(directory, "package-lock.json")) ? "ci" : "install";
+  const result = await execa("npm", [command, "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: directory,
     reject: false,
     all: true,
@@ -17,5 +21,6 @@ export async function installJob(directory: string, signal: AbortSignal): Promis
   });
   // Without npm there is no output, only a reason.
   const said = result.all.trim() === "" ? (result.originalMessage ?? "") : result.all.trim();
-  return { ok: result.exitCode === 0, tail: said.split("\n").slice(-6).join("\n") };
+  // npm says why at the beginning, and where its log is at the end.
+  return { ok: result.exitCode === 0, tail: `npm ${command}\n${said.split("\n").slice(0, 6).join("\n")}` };
 }

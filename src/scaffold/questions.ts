@@ -95,7 +95,8 @@ export const templateQuestions: readonly Question[] = [
     key: "inputLocation",
     flag: "input-data-location",
     prompt: "Where input objects are",
-    byDefault: (a) => `gs://${bucketOf(a)}-input/${named(a)}`,
+    // What its parent writes is what it reads.
+    byDefault: (a) => a["parentLocation"] ?? `gs://${bucketOf(a)}-input/${named(a)}`,
     ...bucket,
   },
   {

@@ -19,7 +19,14 @@ export interface RenderedFile {
 export async function renderJob(template: Template, collected: Collected, tarball: string): Promise<RenderedFile[]> {
   const { default: handlebars } = await import("handlebars");
   const engine = handlebars.create();
-  for (const [name, helper] of Object.entries(helpers)) engine.registerHelper(name, helper);
+  for (const [name, helper] of Object.entries(helpers)) {
+    engine.registerHelper(name, (...parts: unknown[]) => {
+      // Handlebars is strict about what is printed by itself, and passes helpers what does not exist.
+      if (parts.slice(0, -1).includes(undefined))
+        throw new Error(`{{${name} …}} is given a value that nobody was asked for`);
+      return (helper as (...parts: unknown[]) => string)(...parts);
+    });
+  }
   const runtime = await readFile(tarball);
   const values = valuesOf(template, collected, basename(tarball), runtime);
   const render = (text: string, where: string) => {
@@ -27,7 +34,9 @@ export async function renderJob(template: Template, collected: Collected, tarbal
       return engine.compile(text, { noEscape: true, strict: true })(values);
     } catch (error) {
       const why = (error instanceof Error ? error.message : String(error)).split("\n").slice(0, 4).join("\n  ");
-      throw new KlioError("TEMPLATE_BROKEN", `the template ${template.name} cannot be used: ${where}: ${why}`);
+      throw new KlioError("TEMPLATE_BROKEN", `the template ${template.name} cannot be used: ${where}: ${why}`, {
+        hint: `Values there are: ${Object.keys(values).sort().join(", ")}.`,
+      });
     }
   };
   const files: RenderedFile[] = [];
@@ -50,7 +59,7 @@ function pathOf(file: TemplateFile, render: (text: string, where: string) => str
     const parts = file.from.split("/").map((part) => part.replace(/^_(?!_)/, "."));
     return parts.join("/").replace(/\.hbs$/, "");
   }
-  const path = posix.normalize(render(file.to, "template.json"));
+  const path = posix.normalize(render(file.to, `template.json: ${file.to}`));
   // A sample whose place is the user's own (another folder, a bucket, a pattern) is not theirs to be given.
   return isInside(path) && !path.includes(":/") && !/[*?[\]{}]/.test(path) ? path : undefined;
 }

@@ -48,7 +48,7 @@ export type ToSession =
   /** A job runs for as long as this connection is open. */
   | { readonly type: "job"; readonly name: string }
   | { readonly type: "outcome"; readonly outcome: Outcome }
-  /** Send this job's outcomes from now on. */
+  /** Send this job's outcomes from now on; `*`: those of all jobs. */
   | { readonly type: "watch"; readonly job: string };
 
 export function send(socket: Socket, message: FromSession | ToSession): void {

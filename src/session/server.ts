@@ -134,7 +134,7 @@ class SessionServer {
         break;
       case "outcome":
         for (const [watcher, job] of this.#watchers) {
-          if (job === message.outcome.job) send(watcher, { type: "outcome", outcome: message.outcome });
+          if (job === "*" || job === message.outcome.job) send(watcher, { type: "outcome", outcome: message.outcome });
         }
         break;
     }

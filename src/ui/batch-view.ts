@@ -9,6 +9,7 @@ export interface Summary {
   readonly complete: boolean;
   readonly elements: number;
   readonly outcomes: Readonly<Record<string, number>>;
+  readonly failed: number;
   readonly resumed: number;
   readonly duration_ms: number;
   readonly files: readonly string[];
@@ -28,23 +29,36 @@ export function gatheredLine(event: RunEvent): string {
   return `${count(elements)} element(s)${left}${resumed}`;
 }
 
-/** What became of the elements, where the output is, and what to do about dead letters. */
+/** In the order in which they are told. */
+const told = ["processed", "passed-through", "skipped", "duplicate", "dead-letter"];
+
+/** What became of the elements, where the output is, and what to do next. */
 export function summaryLines(summary: Summary): string {
-  const { outcomes, elements, complete, job, files, resumed } = summary;
+  const { outcomes, elements, complete, failed, job, files, resumed } = summary;
   const dead = outcomes["dead-letter"] ?? 0;
-  const parts = Object.entries(outcomes).map(([name, n]) =>
+  const counted = told.flatMap((name) => ((outcomes[name] ?? 0) > 0 ? [[name, outcomes[name] ?? 0] as const] : []));
+  const parts = counted.map(([name, n]) =>
     name === "dead-letter" ? red(`${count(n)} dead letter(s)`) : `${count(n)} ${name}`,
   );
+  if (failed > 0) parts.push(red(`${count(failed)} failed`));
+  const done = counted.reduce((sum, [, n]) => sum + n, 0);
   const seconds = summary.duration_ms / 1_000;
-  const rate =
-    seconds > 0 ? dim(` in ${seconds.toFixed(1)} s (${count(Math.round((elements - resumed) / seconds))}/s)`) : "";
+  const rate = seconds > 0 ? ` (${count(Math.round((done - resumed) / seconds))}/s)` : "";
+  const before = resumed > 0 ? `, ${count(resumed)} of them before` : "";
   const sign = !complete || dead > 0 ? red("✘") : green("✔");
-  const lines = [`${sign} ${bold(job)}: ${count(elements)} element(s): ${parts.join(", ") || "none"}${rate}`];
-  if (files.length > 0)
+  const many = complete ? count(elements) : `${count(done)} of ${count(elements)}`;
+  const lines = [
+    `${sign} ${bold(job)}: ${many} element(s): ${parts.join(", ") || "none"}${before}${dim(` in ${seconds.toFixed(1)} s${rate}`)}`,
+  ];
+  if (files.length > 0) {
     lines.push(`  → ${files.length > 3 ? `${files[0] ?? ""} … ${files.at(-1) ?? ""}` : files.join(", ")}`);
-  if (summary.dead_letters !== undefined)
-    lines.push(yellow(`  ! why elements became dead letters: ${summary.dead_letters}`));
-  if (!complete) lines.push(yellow("  ! some came to no end; running the job again tries those"));
+  }
+  if (summary.dead_letters !== undefined) {
+    lines.push(
+      yellow(`  ! why elements became dead letters: ${summary.dead_letters}; run the job again to try them again`),
+    );
+  }
+  if (!complete) lines.push(yellow("  ! it is not finished; run the job again and it goes on with the rest"));
   return lines.join("\n");
 }
 

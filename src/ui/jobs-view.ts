@@ -92,6 +92,8 @@ export class JobsView {
   #isShown(name: string, event: RunEvent): boolean {
     const { event: kind } = event;
     const severity = severityOf(event);
+    // The outcome tells of it, with the frames that are the user's own.
+    if (event["of_dead_letter"] === true && this.level !== "debug") return false;
     // The bar counts what goes well in a batch job.
     if (kind === "outcome" && this.#progress.has(name) && severity < 2) return false;
     if (kind !== "outcome" && kind !== "log" && kind !== "retry") return true;

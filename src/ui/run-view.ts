@@ -14,6 +14,7 @@ interface OutcomeLine {
   readonly reason?: string;
   readonly code?: string;
   readonly node?: string;
+  readonly dead_letter?: string;
 }
 
 /** Where the objects of the local session can be opened. */
@@ -42,7 +43,8 @@ export function outcomeLine(event: OutcomeLine, shown: Shown): string {
   const places = event.objects.map((o) => localPath(o.uri, shown));
   const reason = event.reason === undefined || event.reason === "" ? "" : `: ${printable(event.reason)}`;
   const where = event.node === undefined || event.node === "" ? "" : dim(` (${event.node})`);
-  const output = places.length === 0 ? "" : ` → ${places.join(", ")}`;
+  const lost = event.dead_letter?.replace(/^projects\/[^/]+\/topics\//, "topic ");
+  const output = places.length === 0 ? (lost === undefined ? "" : ` → ${lost}`) : ` → ${places.join(", ")}`;
   const sign = signs[event.outcome] ?? "·";
   const took = dim(`in ${duration(event.duration_ms)}${tries}`);
   return `${sign} ${bold(element)} ${event.outcome}${where} ${took}${reason}${output}`;
@@ -53,7 +55,7 @@ export function eventLine(event: RunEvent, shown: Shown): string | undefined {
   const text = (key: string) => (typeof event[key] === "string" ? printable(event[key]) : "");
   switch (event.event) {
     case "outcome":
-      return outcomeLine(event as unknown as OutcomeLine, shown);
+      return outcomeLine(event as unknown as OutcomeLine, shown) + stack(event);
     case "retry":
       return `${yellow("↻")} ${bold(text("element"))} failed (${text("node") || text("code")}), attempt ${String(event["charged"])} of ${String(event["attempts"])}: ${text("reason")}${stack(event)}`;
     case "log":
@@ -61,7 +63,7 @@ export function eventLine(event: RunEvent, shown: Shown): string | undefined {
     case "trouble":
       return yellow(`! ${text("message")}`);
     case "fatal":
-      return `${red("✘")} ${multiline(event["message"])}${stack(event)}`;
+      return `${red("✘")} ${multiline(event["message"])} ${dim(`[${text("code")}]`)}${stack(event)}`;
     case "reloaded":
       return `${green("↻ the new code is in service")} ${dim(`after ${duration(Number(event["took_ms"]))}`)}`;
     case "reload-failed":
@@ -122,7 +124,7 @@ function refused(event: RunEvent): string {
 /** The frames of a stack that are the user's own. */
 function stack(event: RunEvent): string {
   const lines = typeof event["stack"] === "string" ? event["stack"].split("\n") : [];
-  const own = lines.filter((l) => /^\s+at /.test(l) && !/node:|node_modules|[\\/]runtime[\\/]/.test(l));
+  const own = lines.filter((l) => /^\s+at /.test(l) && !/node:|node_modules|\(<anonymous>\)$|[\\/]runtime[\\/]/.test(l));
   return own
     .slice(0, 3)
     .map((l) => `\n    ${l.trim().replaceAll("file://", "")}`)

@@ -126,7 +126,8 @@ describe("a batch job", () => {
     writeElements(job, ["e1", "bad1"]);
     const first = await run();
     expect(first.code).toBe(4);
-    expect(first.stderr).toContain("some came to no end");
+    expect(first.stderr).toContain("1 of 2 element(s): 1 processed, 1 failed");
+    expect(first.stderr).toContain("run the job again and it goes on with the rest");
     const again = await run();
     expect(again.stderr).toContain("going on after 1 that an interrupted run was done with");
     expect(starts(job)).toEqual(
@@ -198,7 +199,7 @@ describe("a batch job", () => {
       expect(screen).toMatch(/going on after \d+ that an interrupted run was done with/);
       expect(screen).toMatch(/✘ bad1 dead-letter \(work\)/);
       expect(screen).toMatch(
-        /✘ test-batch: 151 element\(s\): 150 processed, 1 dead letter\(s\) in [\d.]+ s \(\d+\/s\)/,
+        /✘ test-batch: 151 element\(s\): 150 processed, 1 dead letter\(s\), \d+ of them before in [\d.]+ s \(\d+\/s\)/,
       );
       expect(screen).toContain("→ out/done-00000-of-00001.txt");
     } finally {
@@ -251,6 +252,7 @@ describe("a batch job that was interrupted", () => {
     const { code, stderr } = await first.stop();
     expect(code).toBe(4);
     expect(stderr).not.toMatch(/\n\s+at /);
+    expect(stderr).toMatch(/test-batch: \d+ of 400 element\(s\): \d+ processed/);
     const begun = starts(job).size;
     expect(begun).toBeLessThan(400);
     expect(existsSync(join(job, "out/done-00000-of-00001.txt"))).toBe(false);

@@ -4,6 +4,7 @@ import { startPubSub, startStorage } from "@klio/emulators";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { User } from "../support/klio.js";
+import { root } from "../support/rig.js";
 
 let user: User;
 
@@ -254,6 +255,32 @@ describe("a template of one's own", () => {
     expect(existsSync(job("src/__tests__/a.ts"))).toBe(true);
   });
 
+  it("as the guide shows it makes a job that builds", async () => {
+    const guide = readFileSync(join(root, "docs/guide/templates.md"), "utf8");
+    const block = (language: string) => new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``).exec(guide)?.[1] ?? "";
+    mkdirSync(join(user.home, "my-template/files/src"), { recursive: true });
+    writeFileSync(join(user.home, "my-template/template.json"), block("json"));
+    writeFileSync(join(user.home, "my-template/files/klio-job.yaml.hbs"), block("yaml"));
+    writeFileSync(join(user.home, "my-template/files/src/run.ts"), block("ts"));
+    writeFileSync(join(user.home, "my-template/files/sample.txt"), "sample");
+    const [, , ...args] = block("sh").trim().split(" ");
+    const made = await user.klio(["job", ...args]);
+    expect(made.code, made.stderr).toBe(0);
+    expect(readdirSync(join(user.home, "my-job"), { recursive: true }).map(String).sort()).toEqual([
+      "klio-job.yaml",
+      "samples",
+      "samples/sample.txt",
+      "src",
+      "src/run.ts",
+      "vendor",
+      "vendor/klio-runtime-0.1.0.tgz",
+    ]);
+    const built = await user.klio(["job", "build"], join(user.home, "my-job"));
+    expect(built.code, built.stderr).toBe(0);
+    const effective = readFileSync(join(user.home, "my-job/.klio/build/effective.json"), "utf8");
+    expect(JSON.parse(effective)).toMatchObject({ job_config: { user: { width: 320 } } });
+  });
+
   it.each<[string, object | (() => void), RegExp]>([
     [
       "a link",
@@ -280,6 +307,13 @@ describe("a template of one's own", () => {
         writeFileSync(join(folder(), "files/klio-job.yaml.hbs"), "{{nope}}");
       },
       /klio-job\.yaml\.hbs: .*nope/,
+    ],
+    [
+      "a value nobody is asked for, in a helper",
+      () => {
+        writeFileSync(join(folder(), "files/klio-job.yaml.hbs"), "{{yaml outputTopic}}");
+      },
+      /\{\{yaml …\}\} is given a value that nobody was asked for/,
     ],
   ])("is refused with %s", async (_, what, said) => {
     if (typeof what === "function") (what as () => void)();

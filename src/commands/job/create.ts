@@ -103,7 +103,7 @@ The job vendors its runtime, so it runs without any registry. Written is all of 
     if (flags["list-templates"]) return this.#list(templates);
     const interactive = !flags["use-defaults"] && process.stdin.isTTY && process.stderr.isTTY && !this.jsonEnabled();
     const target = resolve(flags.output ?? ".");
-    await refuseFilled(target, flags.force);
+    await refuseFilled(target, flags.force || flags["dry-run"]);
     if (flags["python-version"] !== undefined)
       this.tell("! --python-version is for Klio's Python jobs; this job is TypeScript");
     const name = flags.from ?? flags["job-type"] ?? (interactive ? await this.#chooseTemplate() : "streaming");
@@ -111,7 +111,11 @@ The job vendors its runtime, so it runs without any registry. Written is all of 
     refuseOtherType(template, flags["job-type"]);
     const ask = interactive ? askInTerminal(checkAnswer) : askNobody;
     const collected = await collectAnswers(template, given(flags), ask);
-    const plan = await planWrite(target, await renderJob(template, collected, tarball), flags.force);
+    const plan = await planWrite(
+      target,
+      await renderJob(template, collected, tarball),
+      flags.force || flags["dry-run"],
+    );
     const result = { job: collected.answers["jobName"], template: template.name, directory: target };
     const paths = plan.files.map((f) => f.path);
     if (flags["dry-run"]) return { ...result, files: paths, ...this.#dryRun(plan) };
@@ -194,7 +198,7 @@ The job vendors its runtime, so it runs without any registry. Written is all of 
       this.tell("! interrupted; the job is there, install its packages later with: npm ci");
       return false;
     }
-    if (!ok) this.tell(`! npm could not install them; the job is there, install later with: npm ci\n${tail}`);
+    if (!ok) this.tell(`! npm could not install them; the job is there, install later with: ${tail}`);
     return ok;
   }
 

@@ -223,15 +223,15 @@ export class LocalJob {
     this.#run = undefined;
     if (abnormal !== undefined) {
       sweepAfter(run.pid, this.options.temporary);
-      const again = this.job.config.pipeline_options.streaming ? "; its messages are delivered again" : "";
-      this.#tell({ event: "ended", severity: "ERROR", message: `${abnormal}${again}` });
+      const then = this.#isBatch ? "run it again and it goes on" : "its messages are delivered again";
+      this.#tell({ event: "ended", severity: "ERROR", message: `${abnormal}; ${then}` });
     }
     if (this.#replacing) return;
     if (this.options.watch && !this.#stopping) {
       this.#tell({ event: "notice", message: "the job has ended; it starts again when something is saved" });
       return;
     }
-    await this.#end(code);
+    await this.#end(abnormal !== undefined && this.#isBatch ? batchCodes.unfinished : code);
   }
 
   async #end(code: number): Promise<void> {

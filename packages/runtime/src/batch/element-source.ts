@@ -21,8 +21,6 @@ export interface ElementSourceOptions {
 export class ElementSource implements Source {
   /** Elements that were let go: no dead letter could be written for them. */
   failed = 0;
-  /** Elements given back. */
-  givenBack = 0;
   readonly #leases = new Map<Lease, number>();
   #pulling = false;
   #allDelivered = false;
@@ -64,7 +62,6 @@ export class ElementSource implements Source {
   }
 
   giveBack(lease: Lease): Promise<void> {
-    if (this.#leases.has(lease)) this.givenBack += 1;
     this.#drop(lease);
     return Promise.resolve();
   }

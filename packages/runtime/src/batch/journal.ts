@@ -11,7 +11,7 @@ export class Journal {
   readonly #waiting: { line: string; resolve: () => void; reject: (error: unknown) => void }[] = [];
   #writing = false;
   /** Once a write has failed, what the file ends in is not known: nothing more is added. */
-  #broken: unknown;
+  #broken: Error | undefined;
 
   private constructor(readonly file: FileHandle) {}
 
@@ -47,7 +47,7 @@ export class Journal {
         await this.file.datasync();
         for (const { resolve } of batch) resolve();
       } catch (error) {
-        this.#broken = error;
+        this.#broken = error instanceof Error ? error : new Error(String(error));
         for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(error);
       }
     }

@@ -54,6 +54,8 @@ export interface LogEvent {
   readonly message_id?: string;
   readonly worker?: number;
   readonly fields?: unknown;
+  /** The stack of what ended a message, which its outcome tells of too. */
+  readonly of_dead_letter?: true;
 }
 
 export interface OutcomeEvent {
@@ -84,6 +86,10 @@ export interface OutcomeEvent {
   readonly reason?: string;
   readonly code?: string;
   readonly node?: string;
+  /** Where its dead letter went: a topic, or the file it will be in. */
+  readonly dead_letter?: string;
+  /** Of what user code threw. */
+  readonly stack?: string;
 }
 
 /** The end of a batch run. */
@@ -96,6 +102,8 @@ export interface SummaryEvent {
   readonly elements: number;
   /** How many elements came to which end, in this and in interrupted runs before. */
   readonly outcomes: Readonly<Record<string, number>>;
+  /** Elements that failed, where dead letters are `none`. */
+  readonly failed: number;
   /** Elements that were done before this process began. */
   readonly resumed: number;
   readonly duration_ms: number;

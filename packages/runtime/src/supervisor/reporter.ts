@@ -33,7 +33,7 @@ export class Reporter {
 
   /** The full stack of what ended a message. */
   failure(work: Work, node: string, stack: string): void {
-    this.emit({ event: "log", severity: "ERROR", message: stack, node, ...this.#who(work) });
+    this.emit({ event: "log", severity: "ERROR", message: stack, node, of_dead_letter: true, ...this.#who(work) });
   }
 
   /** What user code logged. */

@@ -50,7 +50,12 @@ const mostDefaultWorkers = 8;
 /** Runs a built job until it is stopped, or done. Resolves to the exit code. */
 export async function runJob(options: RunOptions): Promise<number> {
   const started = Date.now();
-  const emit = emitTo(process.stdout);
+  const print = emitTo(process.stdout);
+  let readyAt: number | undefined;
+  const emit: Emit = (event) => {
+    if (event.event === "ready") readyAt ??= Date.now();
+    print(event);
+  };
   const stopped = new AbortController();
   const life = new Life(options, emit, stopped);
   let run: RunFolder | undefined;
@@ -65,17 +70,17 @@ export async function runJob(options: RunOptions): Promise<number> {
   if (run !== undefined) {
     const { total: elements, blank } = run.run;
     if (run.forsaken > 0) {
-      const message = `event files or outputs changed: ${run.forsaken} element(s) that an interrupted run was done with are done again`;
+      const message = `event files, outputs or dead_letter are not what they were: ${run.forsaken} element(s) that an interrupted run was done with are done again (those whose output exists pass)`;
       emit({ event: "trouble", severity: "WARNING", code: "BATCH_FORSAKEN", message });
     }
     emit({ event: "gathered", job: options.config.job_name, elements, blank, done: run.done.size });
   }
   const code = await life.run(run);
-  if (run === undefined || options.config.pipeline_options.streaming || code !== exitCodes.done) {
+  if (run === undefined || options.config.pipeline_options.streaming || code === exitCodes.failed) {
     await run?.close(false);
     return code;
   }
-  return finishBatch(run, life.supervisor?.counts(), options, emit, started);
+  return finishBatch({ run, life, options, emit, stopped: code === exitCodes.unfinished, started: readyAt ?? started });
 }
 
 function openRun(options: RunOptions, signal: AbortSignal): Promise<RunFolder> | undefined {
@@ -200,28 +205,36 @@ class Life {
   }
 }
 
+interface Finish {
+  readonly run: RunFolder;
+  readonly life: Life;
+  readonly options: RunOptions;
+  readonly emit: Emit;
+  /** Before its end. */
+  readonly stopped: boolean;
+  /** Milliseconds since the epoch. */
+  readonly started: number;
+}
+
 /** Writes what a batch run that came to its end leaves, and says how it went. */
-async function finishBatch(
-  run: RunFolder,
-  counts: ReturnType<Supervisor["counts"]> | undefined,
-  options: RunOptions,
-  emit: Emit,
-  started: number,
-): Promise<number> {
+async function finishBatch({ run, life, options, emit, stopped, started }: Finish): Promise<number> {
+  const counts = life.supervisor?.counts();
   const outcomes = new Map(run.before);
   for (const [name, n] of counts?.outcomes ?? []) outcomes.set(name, (outcomes.get(name) ?? 0) + n);
-  const unfinished = counts?.unfinished ?? 0;
+  const failed = counts?.failed ?? 0;
+  const complete = !stopped && failed === 0;
   const dead = outcomes.get("dead-letter") ?? 0;
   try {
     // Files of a run that is not complete would look like those of one that is.
-    const delivered = unfinished === 0 ? await run.deliver() : { files: [] };
+    const delivered = complete ? await run.deliver() : { files: [] };
     emit({
       event: "summary",
-      severity: unfinished + dead > 0 ? "WARNING" : "INFO",
+      severity: complete && dead === 0 ? "INFO" : "WARNING",
       job: options.config.job_name,
-      complete: unfinished === 0,
+      complete,
       elements: run.run.total,
       outcomes: Object.fromEntries(outcomes),
+      failed,
       resumed: run.done.size,
       duration_ms: Date.now() - started,
       files: delivered.files,
@@ -233,7 +246,7 @@ async function finishBatch(
     emit({ event: "fatal", severity: "ERROR", code: error.code, message: error.message, stack: "" });
     return exitCodes.failed;
   }
-  await run.close(unfinished === 0);
-  if (unfinished > 0) return exitCodes.unfinished;
+  await run.close(complete);
+  if (!complete) return exitCodes.unfinished;
   return dead > 0 && !options.allowDeadLetters ? exitCodes.deadLetters : exitCodes.done;
 }

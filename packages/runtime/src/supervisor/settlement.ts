@@ -192,7 +192,7 @@ export class Settlement {
     }
     if (deadLetters === "file") {
       work.deadLetter = deadLetterRecord(work, { reason: reason.message, code: reason.code, node: reason.node });
-      await this.finish(work, "dead-letter", { reason: reason.message, code: reason.code, node: reason.node });
+      await this.#finishDead(work, reason, stack);
       return;
     }
     work.publishing = true;
@@ -204,7 +204,13 @@ export class Settlement {
       this.#letGo(work, reason.message);
       return;
     }
-    await this.finish(work, "dead-letter", { reason: reason.message, code: reason.code, node: reason.node });
+    await this.#finishDead(work, reason, stack);
+  }
+
+  #finishDead(work: Work, { message, code, node }: Reason, stack: string): Promise<void> {
+    const { dead_letter } = this.#parts.config.job_config.delivery;
+    const more = { reason: message, code, node, dead_letter, ...(stack === "" ? {} : { stack }) };
+    return this.finish(work, "dead-letter", more);
   }
 
   // ---- ends

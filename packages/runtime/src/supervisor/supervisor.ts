@@ -65,6 +65,7 @@ export class Supervisor {
   readonly #stopped = new AbortController();
   #state: "starting" | "connecting" | "ready" | "draining" = "starting";
   #lastId = 0n;
+  #hurried = false;
 
   constructor(readonly options: SupervisorOptions) {
     const { config, clients } = options;
@@ -103,10 +104,9 @@ export class Supervisor {
     this.#dispatcher.reload(build);
   }
 
-  /** How many elements had which outcome, and how many came to no end, in this process. */
+  /** How many messages had which outcome, and how many elements failed without a place for their dead letter. */
   counts() {
-    const { elements } = this.#sources;
-    return { outcomes: this.#settlement.outcomes, unfinished: (elements?.failed ?? 0) + (elements?.givenBack ?? 0) };
+    return { outcomes: this.#settlement.outcomes, failed: this.#sources.elements?.failed ?? 0 };
   }
 
   /** Stops receiving, finishes what is in hand within the grace period, gives back the rest. */
@@ -130,6 +130,7 @@ export class Supervisor {
 
   /** Ends the grace period: what is in hand is given back at once. */
   hurry(): void {
+    this.#hurried = true;
     this.#stopped.abort();
   }
 
@@ -137,7 +138,8 @@ export class Supervisor {
     this.#stopped.abort();
     this.#outputs.close();
     await this.#dispatcher.stop(teardownMs);
-    const left = this.#inHand.all().map((work) => this.#settlement.giveBack(work, "the grace period is over"));
+    const why = this.#hurried ? "the job was stopped at once" : "the grace period is over";
+    const left = this.#inHand.all().map((work) => this.#settlement.giveBack(work, why));
     await Promise.race([Promise.all([...left, this.#settlement.givenBackAll()]), sleep(giveBackMs)]);
     for (const source of this.#sources.all) await source.close();
     const metrics = this.#metrics.all();
