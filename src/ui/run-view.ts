@@ -124,7 +124,9 @@ function refused(event: RunEvent): string {
 /** The frames of a stack that are the user's own. */
 function stack(event: RunEvent): string {
   const lines = typeof event["stack"] === "string" ? event["stack"].split("\n") : [];
-  const own = lines.filter((l) => /^\s+at /.test(l) && !/node:|node_modules|\(<anonymous>\)$|[\\/]runtime[\\/]/.test(l));
+  const own = lines.filter(
+    (l) => /^\s+at /.test(l) && !/node:|node_modules|\(<anonymous>\)$|[\\/]runtime[\\/]/.test(l),
+  );
   return own
     .slice(0, 3)
     .map((l) => `\n    ${l.trim().replaceAll("file://", "")}`)
