@@ -95,7 +95,7 @@ describe("job run --watch", () => {
     await edit(
       "src/transforms.ts",
       "ctx.logger.info(",
-      'if (item.element === "slow") await new Promise((r) => setTimeout(r, 3_000));\n      ctx.logger.info(',
+      'if (item.element === "slow") await new Promise((r) => setTimeout(r, 8_000));\n      ctx.logger.info(',
     );
     const run = watch("-O", "job_config.workers.count=1");
     await run.until("is ready");

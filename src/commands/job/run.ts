@@ -99,6 +99,11 @@ end. Run it again and it goes on with the elements that are left.`;
       process.exitCode = Math.max(...jobs.map((job) => job.stoppedCode));
       return;
     }
+    for (const { name, job } of jobs) {
+      const reads = job.config.job_config.events.inputs.some((i) => i.type === "file");
+      if (batch.length > 0 && !reads)
+        this.tell(`! ${name} reads no event files: ${batch.join(" and ")} has no effect on it`);
+    }
     process.exitCode = await this.#runAll(jobs, view, flags.watch);
   }
 

@@ -46,6 +46,8 @@ export class LocalJob {
   #restartQueued = false;
   #unwatch: () => Promise<void> = () => Promise.resolve();
   #last: DealtWith | undefined;
+  /** The run that there is talks to emulators that are gone. */
+  #sessionLost = false;
   #savedAt = 0;
   /** What was wrong when something was saved last; an editor that saves in two steps would show it twice. */
   #refusal = "";
@@ -267,9 +269,11 @@ export class LocalJob {
   }
 
   #attach(session: Session): void {
+    this.#sessionLost = false;
     session.onGone(() => {
       if (this.session !== session) return;
       this.session = undefined;
+      this.#sessionLost = true;
       void this.#queue(() => this.#sessionGone());
     });
   }
@@ -293,7 +297,7 @@ export class LocalJob {
     const changes = changed.config ? configChanges(this.job.config, job.config) : [];
     const effect = changes.some((c) => c.effect === "restart") ? "restart" : "reload";
     if (changes.length > 0) this.#tell({ event: "config-changed", changes, effect });
-    if (this.#run === undefined || effect === "restart") {
+    if (this.#run === undefined || this.#sessionLost || effect === "restart") {
       await this.#restart(job);
       return;
     }
@@ -359,10 +363,15 @@ export class LocalJob {
       message: known ? error.message : String(error),
       details: known ? error.details : [],
       ...(known && error.hint !== undefined ? { hint: error.hint } : {}),
-      goes_on: this.#run !== undefined,
+      goes_on: this.#run !== undefined && !this.#sessionLost,
     });
-    if (this.#run !== undefined) return;
-    if (this.#stopping) void this.#end(this.stoppedCode);
-    else if (!this.options.watch) void this.#end(1);
+    if (this.#run === undefined) {
+      if (this.#stopping) void this.#end(this.stoppedCode);
+      else if (!this.options.watch) void this.#end(1);
+    } else if (this.#sessionLost && !this.options.watch) {
+      // Nothing will mend it.
+      this.stop();
+      this.stop();
+    }
   }
 }
