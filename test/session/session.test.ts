@@ -27,8 +27,10 @@ describe("a local session", () => {
   it("is one, however many start it at once", async () => {
     const sessions = await Promise.all(Array.from({ length: 16 }, () => joinSession(key, entry)));
     expect(new Set(sessions.map((s) => s.instance)).size).toBe(1);
-    await sleep(500);
-    expect(user.processes()).toHaveLength(1 + 0);
+    // Those that gave way are on their way out.
+    const end = Date.now() + 10_000;
+    while (user.processes().length > 1 && Date.now() < end) await sleep(50);
+    expect(user.processes()).toHaveLength(1);
     for (const session of sessions) session.leave();
     expect(await user.processesLeft()).toEqual([]);
     expect(user.leftovers()).toEqual([]);
