@@ -69,7 +69,7 @@ The picture: ${relative(process.cwd(), picture)}
 
 Next:
   cd ${shown}
-  node ${relative(job, klio)} job run --direct-runner            # the job, until Ctrl-C
+  node ${relative(job, klio)} job run --direct-runner --watch    # the job, until Ctrl-C
   node ${relative(job, klio)} message publish ${element} -f --wait   # in another terminal
-  edit src/transforms.ts, run again; npm test runs the job's tests
+  edit src/transforms.ts, save: with --watch the job takes it over; npm test runs its tests
 `);
