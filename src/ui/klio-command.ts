@@ -35,6 +35,14 @@ export const jobFlags = {
   }),
 } as const;
 
+/** Text of a help page, as it is broken into lines here: the terminal's width breaks its paragraphs anew. */
+export function paragraphs(text: string): string {
+  return text
+    .split(/\n{2,}/)
+    .map((paragraph) => paragraph.replaceAll("\n", " "))
+    .join("\n\n");
+}
+
 interface JobFlags {
   readonly "job-dir"?: string | undefined;
   readonly "config-file"?: string | undefined;

@@ -95,16 +95,23 @@ describe("job run --watch", () => {
     await edit(
       "src/transforms.ts",
       "ctx.logger.info(",
-      'if (item.element === "slow") await new Promise((r) => setTimeout(r, 8_000));\n      ctx.logger.info(',
+      // It goes on only when it is told to.
+      `if (item.element === "slow") {
+        ctx.logger.info("begun by the old code");
+        while (!existsSync("go-on")) await new Promise((r) => setTimeout(r, 20));
+      }
+      ctx.logger.info(`,
     );
+    await edit("src/transforms.ts", "import {", 'import { existsSync } from "node:fs";\nimport {');
     const run = watch("-O", "job_config.workers.count=1");
     await run.until("is ready");
     const slow = publish("slow");
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await run.until("begun by the old code");
     await edit("src/transforms.ts", "{options.greeting}, ", "{options.greeting} dear ");
     await run.until("the new code is in service");
     await publish("quick");
     expect(run.stderr).not.toContain("slow processed");
+    await writeFile(join(job, "go-on"), "");
     expect((await slow).code).toBe(0);
     expect([await output("slow"), await output("quick")]).toEqual(["Hello, slow!\n", "Hello dear quick!\n"]);
     await run.stop();

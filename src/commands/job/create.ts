@@ -24,7 +24,7 @@ import {
   writeJob,
   type WritePlan,
 } from "../../scaffold/index.js";
-import { KlioCommand } from "../../ui/klio-command.js";
+import { KlioCommand, paragraphs } from "../../ui/klio-command.js";
 import { askInTerminal, choose } from "../../ui/prompts.js";
 
 const textFlag = (question: Question) =>
@@ -36,9 +36,10 @@ const switches = ["use-fnapi", "create-resources"];
 
 export default class JobCreate extends KlioCommand {
   static override summary = "Make a job from a template.";
-  static override description = `On a terminal it asks what no flag says, shows what it is about to write, and writes it when you agree. Without a terminal,
+  static override description =
+    paragraphs(`On a terminal it asks what no flag says, shows what it is about to write, and writes it when you agree. Without a terminal,
 with --use-defaults or --json, nothing is asked: a flag that has no default and is missing is an error.
-The job vendors its runtime, so it runs without any registry. Written is all of it or nothing.`;
+The job vendors its runtime, so it runs without any registry. Written is all of it or nothing.`);
   static override examples = [
     "<%= config.bin %> job create",
     "<%= config.bin %> job create --list-templates",

@@ -6,20 +6,21 @@ import { loadJob, typeErrors } from "../../jobs/index.js";
 import { chooseRunner, LocalJob, type RunEvent } from "../../runners/index.js";
 import { type Hotkey, hotkeyLine, listenToKeys } from "../../ui/hotkeys.js";
 import { JobsView, type LogLevel, logLevels } from "../../ui/jobs-view.js";
-import { jobFlags, KlioCommand } from "../../ui/klio-command.js";
+import { jobFlags, KlioCommand, paragraphs } from "../../ui/klio-command.js";
 
 const typeCheckDelayMs = 300;
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export default class JobRun extends KlioCommand {
   static override summary = "Run a job, or several.";
-  static override description = `With --direct-runner it runs on this machine: no account, no Docker, no network. The job's topics, subscriptions and
+  static override description =
+    paragraphs(`With --direct-runner it runs on this machine: no account, no Docker, no network. The job's topics, subscriptions and
 buckets are created in a local session, which all jobs of a project share and which ends with the last of them.
 Ctrl-C finishes the messages in hand and stops; a second one gives them back at once.
 Not yet delivered messages live as long as the session; objects stay.
 
 A batch job ends by itself. Exit codes: 0 done; 1 it cannot run; 3 done, and some elements are dead letters; 4 stopped before its
-end. Run it again and it goes on with the elements that are left.`;
+end. Run it again and it goes on with the elements that are left.`);
   static override examples = [
     "<%= config.bin %> job run --direct-runner",
     "<%= config.bin %> job run --direct-runner --watch",

@@ -13,13 +13,14 @@ import {
   type Published,
 } from "../../messages/index.js";
 import type { Outcome } from "../../session/index.js";
-import { jobFlags, KlioCommand } from "../../ui/klio-command.js";
+import { jobFlags, KlioCommand, paragraphs } from "../../ui/klio-command.js";
 import { outcomeLine } from "../../ui/run-view.js";
 
 export default class MessagePublish extends KlioCommand {
   static override summary = "Send a job messages, one for each element.";
-  static override description = `It goes to the topic of the job's first event input: in the local session of the project if one runs, else in Google Cloud;
---emulator, --cloud and PUBSUB_EMULATOR_HOST say otherwise. stderr says where it went.`;
+  static override description =
+    paragraphs(`It goes to the topic of the job's first event input: in the local session of the project if one runs, else in Google Cloud;
+--emulator, --cloud and PUBSUB_EMULATOR_HOST say otherwise. stderr says where it went.`);
   static override examples = [
     "<%= config.bin %> message publish rec-1 rec-2",
     "<%= config.bin %> message publish rec-1 --force --wait",

@@ -60,11 +60,6 @@ export class Dispatcher {
     });
   }
 
-  /** Messages that wait for a worker. */
-  get queued(): number {
-    return this.#queue.length;
-  }
-
   start(): void {
     this.#fleet.start();
   }

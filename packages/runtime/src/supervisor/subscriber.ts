@@ -56,10 +56,6 @@ export class Subscriber implements Source {
 
   constructor(readonly options: SubscriberOptions) {}
 
-  get outstanding(): number {
-    return this.#leases.size;
-  }
-
   start(): void {
     this.#pulling = true;
     this.#extender = setInterval(() => {
