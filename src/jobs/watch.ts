@@ -3,10 +3,8 @@ import { isBuilt } from "./build.js";
 import type { LoadedJob } from "./load.js";
 
 export interface ChangedFiles {
-  /** The configuration is among them. */
+  /** The configuration is among them; else it is code, or files beside it. */
   readonly config: boolean;
-  /** Code, or a file beside it, is among them. */
-  readonly code: boolean;
 }
 
 /**
@@ -35,16 +33,15 @@ export async function watchJob(
     ignored: (path) =>
       (!isOfInterest(path) && path !== dirname(configFile)) || path.includes(`${sep}node_modules${sep}`),
   });
-  let pending = { config: false, code: false };
+  let config = false;
   let timer: NodeJS.Timeout | undefined;
   watcher.on("all", (_, path) => {
-    if (path === configFile) pending = { ...pending, config: true };
-    else if (isBuilt(relative(directory, path))) pending = { ...pending, code: true };
-    else return;
+    if (path === configFile) config = true;
+    else if (!isBuilt(relative(directory, path))) return;
     clearTimeout(timer);
     timer = setTimeout(() => {
-      const changed = pending;
-      pending = { config: false, code: false };
+      const changed = { config };
+      config = false;
       onChange(changed);
     }, quietMs);
   });

@@ -1,4 +1,5 @@
 import { formatDiagnostic, loadConfig } from "@klio/config";
+import { emulatorUrl } from "@klio/runtime/emulator-url";
 import { openPubSub, openStorage } from "../cloud/index.js";
 import { KlioError } from "../errors.js";
 import { type Ensured, ensureResources } from "./ensure.js";
@@ -25,9 +26,8 @@ export async function createResources(
   }
   const pubsub = await openPubSub(broker);
   try {
-    const storage = host === undefined || /^https?:/.test(host) ? host : `http://${host}`;
     const { project } = config.pipeline_options;
-    return await ensureResources(planResources(config), pubsub, await openStorage(project, storage));
+    return await ensureResources(planResources(config), pubsub, await openStorage(project, emulatorUrl(host)));
   } finally {
     await pubsub.close();
   }

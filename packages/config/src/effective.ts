@@ -29,6 +29,7 @@ export interface JobConfig {
 export type EventInput = PubSubInput | FileInput;
 export type EventOutput = PubSubOutput | FileOutput;
 
+/** Messages of a subscription. */
 export interface PubSubInput {
   readonly type: "pubsub";
   readonly name: string;
@@ -37,6 +38,7 @@ export interface PubSubInput {
   readonly subscription: string;
 }
 
+/** Messages to a topic. */
 export interface PubSubOutput {
   readonly type: "pubsub";
   readonly name: string;
@@ -69,6 +71,7 @@ export interface FileOutput {
   readonly skip_klio_write: boolean;
 }
 
+/** Where input objects are. */
 export interface DataInput {
   readonly type: "gcs" | "file";
   readonly name: string;
@@ -79,6 +82,7 @@ export interface DataInput {
   readonly skip_klio_existence_check: boolean;
 }
 
+/** Where output objects go. */
 export interface DataOutput {
   readonly type: "gcs" | "file";
   readonly name: string;
@@ -89,6 +93,7 @@ export interface DataOutput {
   readonly skip_klio_existence_check: boolean;
 }
 
+/** A parent job, to whose topic a message goes whose input is missing. */
 export interface Dependency {
   readonly job_name: string;
   readonly gcp_project: string;

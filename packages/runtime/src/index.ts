@@ -10,7 +10,7 @@ export { InputNotFoundError, PermanentError } from "./api/errors.js";
 export type { Item } from "./api/item.js";
 export { json, type Json, type Jsonable, type Leaving } from "./api/leaving.js";
 export { skip, type Skip, tag, type Tagged } from "./api/outcome.js";
-export { merge, type Pipeline } from "./api/pipeline.js";
+export { type Inputs, merge, type Pipeline } from "./api/pipeline.js";
 export type { StandardSchema } from "./api/standard-schema.js";
 export type { UploadedObject } from "./api/uploaded-object.js";
 export type { EffectiveConfig } from "@klio/config/effective";

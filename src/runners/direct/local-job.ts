@@ -117,7 +117,7 @@ export class LocalJob {
     }
     this.#unwatch = unwatch;
     // What was saved before anybody watched.
-    void this.change({ config: true, code: true });
+    void this.change({ config: true });
   }
 
   /** Gives up a job that was prepared and not started. */

@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import { encodeMessage, klioIdAttribute, requestMessage } from "../message/index.js";
+import { encodeMessage, klioIdAttribute, requestMessage, rootId } from "../message/index.js";
 import type { Delivery, End, Lease, Source } from "../supervisor/source.js";
 import type { ElementRecord } from "./records.js";
 import type { RunFolder } from "./run-folder.js";
@@ -123,12 +122,4 @@ export class ElementSource implements Source {
       publishTime: 0,
     });
   }
-}
-
-/** The id of an element: the same in every attempt of one run, another in the next run. */
-function rootId(run: string, input: string, place: string): string {
-  return createHash("sha256")
-    .update(JSON.stringify([run, input, place]))
-    .digest("hex")
-    .slice(0, 32);
 }

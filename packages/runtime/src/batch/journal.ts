@@ -21,6 +21,13 @@ export class Journal {
     return new Journal(await open(path, "a"));
   }
 
+  /** How many whole records a journal has; 0 when it is not there. */
+  static async count(path: string): Promise<number> {
+    let records = 0;
+    if (existsSync(path)) await readRecords(path, () => (records += 1));
+    return records;
+  }
+
   /** Resolves once the record is on disk. */
   append(record: DoneRecord): Promise<void> {
     return new Promise((resolve, reject) => {

@@ -132,7 +132,7 @@ async function settleRun(path: string, gathered: Gathered, { config, fresh }: Ru
   const same = old?.digest === gathered.digest && JSON.stringify(old.outputs) === JSON.stringify(outputs);
   if (old !== undefined && same && !fresh) return { run: old, forsaken: 0 };
   const journal = join(path, "journal.ndjson");
-  const forsaken = fresh || !existsSync(journal) ? 0 : readFileSync(journal, "utf8").split("\n").length - 1;
+  const forsaken = fresh ? 0 : await Journal.count(journal);
   await rm(journal, { force: true });
   const run: RunFile = { id: randomBytes(8).toString("hex"), outputs, ...gathered };
   const written = await open(`${file}.new`, "w");

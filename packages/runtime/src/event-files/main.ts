@@ -1,4 +1,5 @@
 import type { Delivered, DeliverRequest, EventFilesAnswer, Gathered, GatherRequest } from "../batch/records.js";
+import { emulatorUrl } from "../emulator-url.js";
 import { jsonLine } from "../json-line.js";
 import { deliver } from "./deliver.js";
 import { gather } from "./gather.js";
@@ -9,9 +10,7 @@ import { EventFileError, TextFiles } from "./text-files.js";
 
 async function main(): Promise<EventFilesAnswer<Gathered | Delivered>> {
   const request = JSON.parse(process.argv[2] ?? "") as GatherRequest | DeliverRequest;
-  const host = process.env["STORAGE_EMULATOR_HOST"];
-  const emulator = host === undefined || /^https?:\/\//.test(host) ? host : `http://${host}`;
-  const texts = new TextFiles(request.project, emulator);
+  const texts = new TextFiles(request.project, emulatorUrl(process.env["STORAGE_EMULATOR_HOST"]));
   try {
     return { ok: request.command === "gather" ? await gather(request, texts) : await deliver(request, texts) };
   } catch (error) {

@@ -1,4 +1,4 @@
-export { childId, klioIdAttribute } from "./ids.js";
+export { childId, klioIdAttribute, rootId } from "./ids.js";
 export { decodeMessage, elementOf, encodeMessage, encodingAttribute, UndecodableError } from "./klio-message.js";
 export { appendAudit, askParent, type JobIdentity, receive, timesTaken } from "./recipients.js";
 export { requestMessage, type RequestOptions } from "./requests.js";

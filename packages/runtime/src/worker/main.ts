@@ -16,6 +16,7 @@ import {
 import { AttemptTimeout, runAttempt } from "../engine/attempt.js";
 import type { Engine } from "../engine/engine.js";
 import { graphDigest, JobError, layOut } from "../engine/graph.js";
+import { emulatorUrl } from "../emulator-url.js";
 import { FileStore } from "../objects/file-store.js";
 import { GcsStore } from "../objects/gcs-store.js";
 import { RoutedStore } from "../objects/routed-store.js";
@@ -41,11 +42,11 @@ async function configure(frame: Configure): Promise<void> {
   const config = JSON.parse(frame.configJson) as EffectiveConfig;
   try {
     const graph = await layOut(await loadJob(frame.jobDir), config);
-    const emulator = process.env["STORAGE_EMULATOR_HOST"];
+    const emulator = emulatorUrl(process.env["STORAGE_EMULATOR_HOST"]);
     const buckets = () =>
       new GcsStore({
         project: config.pipeline_options.project,
-        ...(emulator === undefined ? {} : { emulator: withScheme(emulator) }),
+        ...(emulator === undefined ? {} : { emulator }),
       });
     const store = new RoutedStore(() => new FileStore(), buckets);
     const states = new Map<string, unknown>();
@@ -101,10 +102,6 @@ async function processInput(input: Input): Promise<void> {
   clearTimeout(timer);
   running.delete(input.id);
   outbox.result(toResult(input.id, (process.hrtime.bigint() - started) / 1_000n, result));
-}
-
-function withScheme(host: string): string {
-  return /^https?:\/\//.test(host) ? host : `http://${host}`;
 }
 
 async function end(): Promise<void> {
