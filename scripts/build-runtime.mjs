@@ -1,110 +1,37 @@
 // Builds @klio/runtime as it ships: a few bundles without dependencies, their types, and the tarball that jobs vendor.
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { build } from "esbuild";
+import { bundle, emitTypes, notices, requireBanner, root } from "./packaging.mjs";
 
-const root = join(import.meta.dirname, "..");
 const source = join(root, "packages/runtime");
 const out = join(root, "dist/runtime");
 const { version, description, license, engines } = JSON.parse(readFileSync(join(source, "package.json"), "utf8"));
 
-// What bundled CommonJS modules expect to find in an ES module.
-const banner = `import { createRequire as __createRequire } from "node:module";
-import { dirname as __pathDirname } from "node:path";
-import { fileURLToPath as __fileURLToPath } from "node:url";
-const require = __createRequire(import.meta.url);
-const __filename = __fileURLToPath(import.meta.url);
-const __dirname = __pathDirname(__filename);`;
-
-async function bundle(entry, outfile, options = {}) {
-  const result = await build({
-    entryPoints: [join(source, entry)],
-    outfile: join(out, outfile),
-    bundle: true,
-    platform: "node",
-    target: "node20.19",
-    format: "esm",
-    legalComments: "none",
-    // Node's own punycode warns at every start of Node 21 and later that it is deprecated.
-    alias: { punycode: join(root, "node_modules/punycode/punycode.js") },
-    metafile: true,
-    logLevel: "warning",
-    ...options,
-  });
-  return Object.keys(result.metafile.inputs);
-}
-
-/** The licences of every package whose code is in the bundles. */
-function notices(inputs) {
-  const packages = new Map();
-  for (const input of inputs) {
-    const match = /^(.*node_modules\/((?:@[^/]+\/)?[^/]+))\//.exec(input);
-    if (match) packages.set(match[1], match[2]);
-  }
-  const parts = [...packages]
-    .sort(([, a], [, b]) => (a < b ? -1 : 1))
-    .map(([path, name]) => {
-      const folder = join(root, path);
-      const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-      const files = readdirSync(folder).filter((f) => /^(licen[cs]e|notice|copying)/i.test(f));
-      const texts = files.map((f) => readFileSync(join(folder, f), "utf8").trim());
-      return `${name} ${manifest.version} (${manifest.license ?? "see below"})\n\n${texts.join("\n\n")}`;
-    });
-  return `@klio/runtime contains the following packages.\n\n${parts.join(`\n\n${"-".repeat(80)}\n\n`)}\n`;
-}
-
 function types() {
   const emitted = join(out, "types");
-  const tsc = join(root, "node_modules/typescript/bin/tsc");
-  execFileSync(process.execPath, [tsc, "-p", join(source, "tsconfig.types.json"), "--outDir", emitted], {
-    stdio: "inherit",
-  });
   // Declarations refer to klio's own packages by path, so that the types need nothing installed.
-  for (const file of walk(emitted)) {
+  const withoutPackages = (file, text) => {
     const toConfig = relative(join(file, ".."), join(emitted, "config/src/effective.js")).replace(/^(?!\.)/, "./");
-    const text = readFileSync(file, "utf8").replaceAll('"@klio/config/effective"', JSON.stringify(toConfig));
-    writeFileSync(file, text);
-  }
-  prune(emitted, ["runtime/src/index.d.ts", "runtime/src/testing/index.d.ts"]);
-}
-
-/** Removes the declarations that neither entry leads to: they are of the inside. */
-function prune(emitted, entries) {
-  const reachable = new Set();
-  const visit = (file) => {
-    if (reachable.has(file)) return;
-    reachable.add(file);
-    for (const [, path] of readFileSync(file, "utf8").matchAll(/(?:from|import\()\s*"(\.[^"]+)\.js"/g)) {
-      visit(join(file, "..", `${path}.d.ts`));
-    }
+    return text.replaceAll('"@klio/config/effective"', JSON.stringify(toConfig));
   };
-  for (const entry of entries) visit(join(emitted, entry));
-  for (const file of walk(emitted)) if (!reachable.has(file)) rmSync(file);
-}
-
-function* walk(folder) {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) yield* walk(path);
-    else yield path;
-  }
+  emitTypes(source, emitted, ["runtime/src/index.d.ts", "runtime/src/testing/index.d.ts"], withoutPackages);
 }
 
 export async function buildRuntime() {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
-  const heavy = { minify: true, keepNames: true, banner: { js: banner } };
+  const heavy = { minify: true, keepNames: true, banner: requireBanner };
   const inputs = [
-    ...(await bundle("src/index.ts", "index.js")),
-    ...(await bundle("src/testing/index.ts", "testing.js")),
-    ...(await bundle("src/supervisor/main.ts", "supervisor.js", heavy)),
-    ...(await bundle("src/worker/main.ts", "worker.js", heavy)),
-    ...(await bundle("src/event-files/main.ts", "event-files.js", heavy)),
+    ...(await bundle(join(source, "src/index.ts"), join(out, "index.js"))),
+    ...(await bundle(join(source, "src/testing/index.ts"), join(out, "testing.js"))),
+    ...(await bundle(join(source, "src/supervisor/main.ts"), join(out, "supervisor.js"), heavy)),
+    ...(await bundle(join(source, "src/worker/main.ts"), join(out, "worker.js"), heavy)),
+    ...(await bundle(join(source, "src/event-files/main.ts"), join(out, "event-files.js"), heavy)),
   ];
   types();
   writeFileSync(join(out, "bin.js"), '#!/usr/bin/env node\nimport "./supervisor.js";\n', { mode: 0o755 });
-  writeFileSync(join(out, "THIRD-PARTY-NOTICES.txt"), notices(inputs));
+  writeFileSync(join(out, "THIRD-PARTY-NOTICES.txt"), notices("@klio/runtime", inputs));
   cpSync(join(root, "LICENSE"), join(out, "LICENSE"));
   cpSync(join(source, "README.md"), join(out, "README.md"));
   // Editors find it by the first line of a job's klio-job.yaml.

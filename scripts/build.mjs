@@ -3,6 +3,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { createRequire } from "node:module";
 import { join, relative } from "node:path";
 import { build } from "esbuild";
+import { buildEmulators } from "./build-emulators.mjs";
 import { buildRuntime } from "./build-runtime.mjs";
 import { generateProtocols } from "./generate.mjs";
 
@@ -121,6 +122,7 @@ const started = Date.now();
 mkdirSync(dist, { recursive: true });
 generateProtocols();
 await buildRuntime();
+await buildEmulators();
 await buildCommandLine();
 buildTemplates();
 await buildManifest();

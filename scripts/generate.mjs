@@ -1,6 +1,6 @@
 // Generates TypeScript from the protocol definitions: klio's own in spec/, and Pub/Sub's from the official client.
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -8,13 +8,13 @@ const root = join(import.meta.dirname, "..");
 const modules = join(root, "node_modules");
 const googleApi = ["annotations", "client", "field_behavior", "http", "launch_stage", "resource"];
 
-/** Runs buf over `files` (target path → source path) and writes TypeScript into `out`. */
-function generate(files, paths, out) {
+/** Runs buf over `files` (target path → source path) and writes TypeScript into `out`. `edit` changes a file's text. */
+function generate(files, paths, out, edit = (_target, text) => text) {
   const staging = mkdtempSync(join(tmpdir(), "klio-protos-"));
   try {
     for (const [target, source] of Object.entries(files)) {
       mkdirSync(join(staging, target, ".."), { recursive: true });
-      cpSync(source, join(staging, target));
+      writeFileSync(join(staging, target), edit(target, readFileSync(source, "utf8")));
     }
     writeFileSync(join(staging, "buf.yaml"), "version: v2\n");
     const template = {
@@ -56,7 +56,26 @@ export function generateProtocols() {
   for (const name of googleApi) {
     files[`google/api/${name}.proto`] = join(modules, `google-gax/build/protos/google/api/${name}.proto`);
   }
-  generate(files, ["google/pubsub/v1/pubsub.proto"], join(root, "packages/emulators/gen"));
+  files["google/rpc/error_details.proto"] = join(modules, "google-gax/build/protos/google/rpc/error_details.proto");
+  files["journal.proto"] = join(root, "packages/emulators/proto/journal.proto");
+  generate(
+    files,
+    ["google/pubsub/v1/pubsub.proto", "google/rpc/error_details.proto", "journal.proto"],
+    join(root, "packages/emulators/gen"),
+    storedAsBytes,
+  );
+}
+
+/**
+ * The emulator keeps messages encoded and sends them as they are. On the wire a message within a message and bytes are the
+ * same, so the field is declared as bytes.
+ */
+function storedAsBytes(target, text) {
+  if (target !== "google/pubsub/v1/pubsub.proto") return text;
+  const [before, received] = text.split(/(?=^message ReceivedMessage \{)/m);
+  const edited = received?.replace(/^ {2}PubsubMessage message = 2/m, "  bytes message = 2");
+  if (edited === undefined || edited === received) throw new Error("ReceivedMessage.message is not where it was");
+  return before + edited;
 }
 
 if (process.argv[1] === import.meta.filename) generateProtocols();

@@ -1,3 +1,5 @@
+export { type FaultEvent, type FaultKind, faultKinds, type Faults } from "./pubsub/faults.js";
+export { DirectoryInUseError } from "./pubsub/log/directory-lock.js";
 export type { PubSubEvent } from "./pubsub/observe.js";
 export { startPubSub, type PubSubEmulator, type PubSubOptions } from "./pubsub/server.js";
 export { startStorage, type StorageEmulator, type StorageOptions } from "./storage/server.js";

@@ -1,23 +1,26 @@
-import type { PubsubMessage } from "../../gen/google/pubsub/v1/pubsub_pb.js";
+import { fromBinary } from "@bufbuild/protobuf";
+import { type PubsubMessage, PubsubMessageSchema } from "../../gen/google/pubsub/v1/pubsub_pb.js";
 import { invalidArgument } from "./errors.js";
-
-/** A published message as every subscription shares it; never changed after publishing. */
-export interface StoredMessage {
-  readonly message: PubsubMessage;
-  /** What the message counts for in flow control: data, attributes and ordering key, in bytes. */
-  readonly bytes: number;
-}
 
 // Limits: https://cloud.google.com/pubsub/quotas#resource_limits
 export const maxMessagesPerRequest = 1_000;
-export const maxRequestBytes = 10 * 1024 * 1024;
+export const maxRequestBytes = 10_000_000;
 const maxAttributes = 100;
 const maxKeyBytes = 256;
 const maxValueBytes = 1_024;
 const maxOrderingKeyBytes = 1_024;
 
-/** Checks a message against the service's limits and measures it. Throws INVALID_ARGUMENT. */
-export function checkMessage(message: PubsubMessage): StoredMessage {
+export function decodeMessage(encoded: Uint8Array): PubsubMessage {
+  return fromBinary(PubsubMessageSchema, encoded);
+}
+
+/** The attributes of an encoded message. */
+export function attributesOf(encoded: Uint8Array): Readonly<Record<string, string>> {
+  return decodeMessage(encoded).attributes;
+}
+
+/** Checks a message against the service's limits. Throws INVALID_ARGUMENT. Returns its size in bytes. */
+export function checkMessage(message: PubsubMessage): number {
   const attributes = Object.entries(message.attributes);
   if (message.data.length === 0 && attributes.length === 0) {
     throw invalidArgument("a message needs data or at least one attribute");
@@ -31,7 +34,7 @@ export function checkMessage(message: PubsubMessage): StoredMessage {
   }
   let bytes = message.data.length + orderingKey;
   for (const [key, value] of attributes) bytes += checkAttribute(key, value);
-  return { message, bytes };
+  return bytes;
 }
 
 function checkAttribute(key: string, value: string): number {

@@ -1,6 +1,6 @@
-/** Something that happened in the emulator, for tests that keep a ledger. */
+/** Something that happened to a message, for tests that keep a ledger. */
 export interface PubSubEvent {
-  readonly kind: "publish" | "deliver" | "acknowledge" | "give-back";
+  readonly kind: "publish" | "deliver" | "acknowledge" | "give-back" | "dead-letter";
   /** The topic for publish, else the subscription. */
   readonly resource: string;
   readonly messageId: string;

@@ -1,0 +1,18 @@
+import type { Subscription } from "../../../gen/google/pubsub/v1/pubsub_pb.js";
+import type { FaultSchedule } from "../faults.js";
+import type { Change } from "../log/journal.js";
+import type { LogRecord } from "../log/message-log.js";
+import type { PubSubEvent } from "../observe.js";
+
+/** What a subscription needs of the emulator it is in. */
+export interface Surroundings {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  readonly faults: FaultSchedule;
+  /** Writes down a change before it is confirmed. */
+  record(change: Change): void;
+  /** Tells of a message; it is decoded only when somebody listens. */
+  tell(kind: PubSubEvent["kind"], resource: string, message: Uint8Array | (() => LogRecord | undefined)): void;
+  /** Sends a message to the subscription's dead-letter topic. False when that is not possible now. */
+  deadLetter(subscription: Subscription, record: LogRecord, attempts: number): boolean;
+}
