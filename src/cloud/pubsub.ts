@@ -1,10 +1,15 @@
 import { KlioError } from "../errors.js";
+import type { SubscriberClient } from "./google-pubsub.js";
 
 /** What klio's commands ask of Pub/Sub. */
 export interface PubSubAdmin {
   createTopic(name: string): Promise<Created>;
   /** Throws a KlioError when the subscription exists on another topic: what is published to this one would be lost. */
   createSubscription(name: string, topic: string, ackDeadlineSeconds: number): Promise<Created>;
+  /** A topic with fields as google.pubsub.v1.Topic has them, in camel case. */
+  createTopicOf(topic: { readonly name: string }): Promise<Created>;
+  /** A subscription with fields as google.pubsub.v1.Subscription has them, in camel case. */
+  createSubscriptionOf(subscription: { readonly name: string; readonly topic: string }): Promise<Created>;
   topicExists(name: string): Promise<boolean>;
   /** Resolves to the message's id. */
   publish(topic: string, data: Uint8Array, attributes: Readonly<Record<string, string>>): Promise<string>;
@@ -25,16 +30,21 @@ export async function openPubSub(emulator: string | undefined): Promise<PubSubAd
   const subscriber = new SubscriberClient(options);
   return {
     createTopic: (name) => created(publisher.createTopic({ name })),
+    createTopicOf: (topic) => created(publisher.createTopic(topic)),
+    createSubscriptionOf: (subscription) => created(subscriber.createSubscription(subscription)),
     async createSubscription(name, topic, ackDeadlineSeconds) {
       const state = await created(subscriber.createSubscription({ name, topic, ackDeadlineSeconds }));
       if (state === "created") return state;
       const [existing] = await subscriber.getSubscription({ subscription: name });
-      if (existing.topic === topic) return state;
+      if (existing.topic === topic) {
+        await adjustDeadline(subscriber, existing, ackDeadlineSeconds, emulator);
+        return state;
+      }
       throw new KlioError(
         "SUBSCRIPTION_TOPIC",
         `${name} exists and receives from ${existing.topic ?? "nothing"}, not from ${topic}`,
         {
-          hint: "Name another subscription in job_config.events.inputs, or delete this one (in a local session: stop its jobs).",
+          hint: "Name another subscription in job_config.events.inputs, or delete this one (in a local session: klio emulators stop --reset-pubsub).",
         },
       );
     },
@@ -56,6 +66,18 @@ export async function openPubSub(emulator: string | undefined): Promise<PubSubAd
       await Promise.allSettled([publisher.close(), subscriber.close()]);
     },
   };
+}
+
+/** A local session outlives changes of a job's configuration; what is in the cloud is not changed in passing. */
+async function adjustDeadline(
+  subscriber: SubscriberClient,
+  existing: { readonly name?: string | null; readonly ackDeadlineSeconds?: number | null },
+  ackDeadlineSeconds: number,
+  emulator: string | undefined,
+): Promise<void> {
+  if (emulator === undefined || existing.ackDeadlineSeconds === ackDeadlineSeconds) return;
+  const subscription = { name: existing.name ?? null, ackDeadlineSeconds };
+  await subscriber.updateSubscription({ subscription, updateMask: { paths: ["ack_deadline_seconds"] } });
 }
 
 /** Looks for credentials before any client does: a client's failure to find them cannot be caught. */

@@ -1,6 +1,8 @@
 /** What klio's commands ask of Cloud Storage. */
 export interface StorageAdmin {
   createBucket(name: string): Promise<"created" | "existed">;
+  /** Uploads a file of this machine. */
+  upload(bucket: string, object: string, file: string): Promise<void>;
 }
 
 /** `emulator` is `http://host:port`; absent: Cloud Storage with the application's default credentials. */
@@ -18,6 +20,9 @@ export async function openStorage(project: string, emulator: string | undefined)
         if (code === 409) return "existed";
         throw error;
       }
+    },
+    async upload(bucket, object, file) {
+      await storage.bucket(bucket).upload(file, { destination: object, resumable: false });
     },
   };
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { KlioError } from "../errors.js";
 import { controlFiles, greet } from "./control.js";
+import { defaultOptions, type SessionOptions } from "./options.js";
 import { type SessionKey, socketDirectory, stateDirectory } from "./paths.js";
 import {
   type FromSession,
@@ -20,6 +21,11 @@ export interface Session extends SessionAddresses {
   readonly instance: string;
   readonly jobs: readonly string[];
   readonly moved: readonly string[];
+  /** It stays when its last client leaves: it was started by hand. */
+  readonly kept: boolean;
+  readonly pid: number;
+  /** How its emulators were started. */
+  readonly options: SessionOptions;
   /** Whether this call started it. */
   readonly started: boolean;
   /** Tells the session that a job runs, for as long as this connection is open. */
@@ -29,6 +35,10 @@ export interface Session extends SessionAddresses {
   watch(job: string, handle: (outcome: Outcome) => void): Promise<void>;
   /** Calls `handle` when the session has gone. */
   onGone(handle: () => void): void;
+  /** Lets the session stay when its last client has left. */
+  keep(): Promise<boolean>;
+  /** Ends the session for everybody; resolves once its process has let go of everything. */
+  stop(): Promise<void>;
   leave(): void;
 }
 
@@ -46,7 +56,11 @@ export async function findSession(key: SessionKey): Promise<Session | undefined>
  * Joins the session of a project and keeps it alive, starting it when there is none. `entry` is the session process's module.
  * Throws a KlioError when it does not start.
  */
-export async function joinSession(key: SessionKey, entry: string): Promise<Session> {
+export async function joinSession(
+  key: SessionKey,
+  entry: string,
+  options: SessionOptions = defaultOptions,
+): Promise<Session> {
   const end = Date.now() + startMs;
   let process: StartedProcess | undefined;
   let starts = 0;
@@ -60,7 +74,7 @@ export async function joinSession(key: SessionKey, entry: string): Promise<Sessi
       break;
     } else if ((process === undefined || process.ended) && starts < maxStarts) {
       // Ours may have given way to another that is gone by now.
-      process = startProcess(key, entry);
+      process = startProcess(key, entry, options);
       starts += 1;
     }
     await sleep(againMs);
@@ -99,10 +113,10 @@ interface StartedProcess {
   failed: boolean;
 }
 
-function startProcess(key: SessionKey, entry: string): StartedProcess {
+function startProcess(key: SessionKey, entry: string, options: SessionOptions): StartedProcess {
   mkdirSync(stateDirectory(key), { recursive: true, mode: 0o700 });
   const log = openSync(logPath(key), "w", 0o600);
-  const child = spawn(process.execPath, [entry, JSON.stringify(key)], {
+  const child = spawn(process.execPath, [entry, JSON.stringify({ key, options })], {
     detached: true,
     stdio: ["ignore", log, log],
     cwd: stateDirectory(key),
@@ -139,6 +153,9 @@ class Connection implements Session {
   readonly instance: string;
   readonly jobs: readonly string[];
   readonly moved: readonly string[];
+  readonly kept: boolean;
+  readonly pid: number;
+  readonly options: SessionOptions;
 
   constructor(
     readonly socket: Socket,
@@ -151,10 +168,23 @@ class Connection implements Session {
     this.instance = hello.instance;
     this.jobs = hello.jobs;
     this.moved = hello.moved;
+    this.kept = hello.kept;
+    this.pid = hello.pid;
+    this.options = hello.options;
   }
 
   async hold(): Promise<boolean> {
     return this.#ask({ type: "hold" });
+  }
+
+  keep(): Promise<boolean> {
+    return this.#ask({ type: "keep" });
+  }
+
+  async stop(): Promise<void> {
+    const gone = new Promise<void>((resolve) => this.socket.once("close", resolve));
+    send(this.socket, { type: "stop" });
+    await gone;
   }
 
   announceJob(name: string): void {

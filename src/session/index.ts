@@ -1,3 +1,5 @@
 export { findSession, joinSession, type Session } from "./client.js";
-export { type SessionKey, stateDirectory, stateHomeOf } from "./paths.js";
+export { defaultOptions, type SessionOptions } from "./options.js";
+export { pubsubDirectory, type SessionKey, stateDirectory, stateHomeOf } from "./paths.js";
+export { type PrivateEmulators, startPrivate } from "./private.js";
 export type { Outcome, SessionAddresses } from "./protocol.js";

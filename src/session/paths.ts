@@ -22,6 +22,11 @@ export function stateDirectory(key: SessionKey): string {
   return join(key.stateHome, "klio", "sessions", `${project}${name}`);
 }
 
+/** Where a session's Pub/Sub keeps its messages, topics and subscriptions. */
+export function pubsubDirectory(key: SessionKey): string {
+  return join(stateDirectory(key), "pubsub");
+}
+
 /** The directory of a session's control sockets. */
 export function socketDirectory(key: SessionKey): string {
   const state = stateDirectory(key);

@@ -1,10 +1,11 @@
 import { createInterface } from "node:readline";
 import type { Socket } from "node:net";
 import { jsonLine } from "@klio/runtime/json-line";
+import type { SessionOptions } from "./options.js";
 
 // One JSON object a line, over a Unix socket that only the user can open.
 
-export const sessionProtocol = 1;
+export const sessionProtocol = 2;
 
 export interface SessionAddresses {
   /** `host:port`. */
@@ -26,6 +27,11 @@ export interface Hello extends SessionAddresses {
   readonly jobs: readonly string[];
   /** Usual ports that were taken, e.g. `Pub/Sub: 8085`. */
   readonly moved: readonly string[];
+  /** It stays when its last client leaves: it was started by hand. */
+  readonly kept: boolean;
+  readonly pid: number;
+  /** How its emulators were started. */
+  readonly options: SessionOptions;
 }
 
 /** What became of a message, as the job's runtime reports it. */
@@ -45,6 +51,10 @@ export type FromSession =
 export type ToSession =
   /** Keep the session alive for as long as this connection is open. */
   | { readonly type: "hold" }
+  /** Stay when the last client leaves. */
+  | { readonly type: "keep" }
+  /** End now. */
+  | { readonly type: "stop" }
   /** A job runs for as long as this connection is open. */
   | { readonly type: "job"; readonly name: string }
   | { readonly type: "outcome"; readonly outcome: Outcome }

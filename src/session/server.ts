@@ -5,21 +5,18 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type PubSubEmulator, startPubSub, startStorage, type StorageEmulator } from "@klio/emulators";
 import { elect } from "./election.js";
-import { type SessionKey, socketDirectory, stateDirectory } from "./paths.js";
+import type { SessionOptions } from "./options.js";
+import { pubsubDirectory, type SessionKey, socketDirectory, stateDirectory } from "./paths.js";
 import { type Hello, receive, send, sessionProtocol, type ToSession } from "./protocol.js";
 
-/** Google's own emulator's usual port. */
-const pubsubPort = 8085;
-/** The usual port of Cloud Storage emulators. */
-const storagePort = 9199;
 /** How long a session waits for its first client. */
 const firstClientMs = 15_000;
 
 /**
  * Runs the session's emulators until the last client has left. Resolves at once when another process does so already.
  */
-export async function serveSession(key: SessionKey): Promise<void> {
-  const server = new SessionServer(key);
+export async function serveSession(key: SessionKey, options: SessionOptions): Promise<void> {
+  const server = new SessionServer(key, options);
   await server.run();
 }
 
@@ -36,8 +33,12 @@ class SessionServer {
     this.#accept(socket);
   });
   #over: () => void = () => undefined;
+  #kept = false;
 
-  constructor(readonly key: SessionKey) {}
+  constructor(
+    readonly key: SessionKey,
+    readonly options: SessionOptions,
+  ) {}
 
   async run(): Promise<void> {
     const directory = socketDirectory(this.key);
@@ -58,13 +59,19 @@ class SessionServer {
       for (const socket of this.#greeters) socket.destroy();
       return;
     }
+    const { host, pubsubPort, storagePort } = this.options;
     [this.#pubsub, this.#storage] = await Promise.all([
-      startPubSub({ port: pubsubPort }),
-      startStorage({ root, port: storagePort }),
+      startPubSub({
+        host,
+        port: pubsubPort,
+        faults: this.options.faults,
+        ...(this.options.inMemory ? {} : { directory: pubsubDirectory(this.key) }),
+      }),
+      startStorage({ root, host, port: storagePort }),
     ]);
     this.#state = "owner";
     const lonely = setTimeout(() => {
-      if (this.#holders.size === 0) this.#over();
+      this.#endIfLonely();
     }, firstClientMs);
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, this.#over);
     await over;
@@ -81,7 +88,12 @@ class SessionServer {
     if (directory !== stateDirectory(this.key)) await rmdir(directory).catch(() => undefined); // others still use it
   }
 
+  #endIfLonely(): void {
+    if (this.#holders.size === 0 && !this.#kept) this.#over();
+  }
+
   #hello(): Hello {
+    const { pubsubPort, storagePort } = this.options;
     const moved = [
       ...(this.#pubsub !== undefined && this.#pubsub.port !== pubsubPort ? [`Pub/Sub: ${pubsubPort}`] : []),
       ...(this.#storage !== undefined && this.#storage.port !== storagePort ? [`Cloud Storage: ${storagePort}`] : []),
@@ -97,6 +109,9 @@ class SessionServer {
       root: this.#storage?.root ?? "",
       jobs: [...new Set(this.#jobs.values())],
       moved,
+      kept: this.#kept,
+      pid: process.pid,
+      options: this.options,
     };
   }
 
@@ -107,7 +122,7 @@ class SessionServer {
       this.#greeters.delete(socket);
       this.#jobs.delete(socket);
       this.#watchers.delete(socket);
-      if (this.#holders.delete(socket) && this.#holders.size === 0) this.#over();
+      if (this.#holders.delete(socket)) this.#endIfLonely();
     });
     receive(socket, (message) => {
       this.#handle(socket, message as ToSession);
@@ -124,6 +139,13 @@ class SessionServer {
         }
         this.#holders.add(socket);
         send(socket, { type: "held" });
+        break;
+      case "keep":
+        this.#kept = this.#state === "owner";
+        send(socket, { type: this.#kept ? "held" : "refused" });
+        break;
+      case "stop":
+        this.#over();
         break;
       case "job":
         this.#jobs.set(socket, message.name);

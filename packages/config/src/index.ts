@@ -1,3 +1,4 @@
+export { checkYaml } from "./check-yaml.js";
 export type { Diagnostic } from "./diagnostic.js";
 export { formatDiagnostic } from "./diagnostic.js";
 export * from "./effective.js";

@@ -10,8 +10,11 @@ const validator = new Ajv({ allErrors: true, verbose: true, strict: false }).com
 
 /** Reports everything in which the configuration departs from the schema. */
 export function validate(config: unknown, report: Report): void {
-  if (validator(config)) return;
-  const errors = validator.errors ?? [];
+  if (!validator(config)) reportErrors(validator.errors ?? [], report);
+}
+
+/** Reports what a schema found wrong, each problem once. */
+export function reportErrors(errors: readonly ErrorObject[], report: Report): void {
   const failedAnyOf = errors.filter((e) => e.keyword === "anyOf").map((e) => e.instancePath);
   for (const error of errors) {
     const insideAnyOf = failedAnyOf.includes(error.instancePath) && error.keyword !== "anyOf";
@@ -62,7 +65,13 @@ function explain(
   const description = (error.parentSchema as { description?: string }).description;
   switch (error.keyword) {
     case "type":
-      return { code: "CONFIG_TYPE", message: `${name} must be ${article(String(params["type"]))}, not ${value}` };
+      return {
+        code: "CONFIG_TYPE",
+        message: `${name} must be ${[params["type"]]
+          .flat()
+          .map((t) => article(String(t)))
+          .join(" or ")}, not ${value}`,
+      };
     case "enum": {
       const allowed = params["allowedValues"] as unknown[];
       const klios = typeof error.data === "string" && notYet.includes(error.data.toLowerCase());

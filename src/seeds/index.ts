@@ -1,0 +1,2 @@
+export { loadSeed, type Seed } from "./load.js";
+export { plant, type Planted } from "./plant.js";

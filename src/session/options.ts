@@ -1,0 +1,23 @@
+import type { Faults } from "@klio/emulators/faults";
+
+/** How the emulators of a session run. */
+export interface SessionOptions {
+  /** The address they listen on. */
+  readonly host: string;
+  /** Ports to try first. */
+  readonly pubsubPort: number;
+  readonly storagePort: number;
+  /** Pub/Sub's messages, topics and subscriptions end with the session. */
+  readonly inMemory: boolean;
+  /** What goes wrong in Pub/Sub on purpose. */
+  readonly faults: Faults;
+}
+
+/** The ports are those that Google's Pub/Sub emulator and most Cloud Storage emulators use. */
+export const defaultOptions: SessionOptions = {
+  host: "127.0.0.1",
+  pubsubPort: 8085,
+  storagePort: 9199,
+  inMemory: false,
+  faults: {},
+};

@@ -1,0 +1,53 @@
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Faults } from "@klio/emulators/faults";
+import { isAlive } from "@klio/runtime/processes";
+
+export interface PrivateEmulators {
+  /** `host:port`. */
+  readonly pubsub: string;
+  /** `http://host:port`. */
+  readonly storage: string;
+  /** The folder with a folder for each bucket; it is removed at the end. */
+  readonly root: string;
+  close(): Promise<void>;
+}
+
+const prefix = "klio-exec-";
+
+/** Starts both emulators in this process, for it alone: messages in memory, objects in a temporary folder, free ports. */
+export async function startPrivate(host: string, temporary: string, faults: Faults): Promise<PrivateEmulators> {
+  sweep(temporary);
+  const root = mkdtempSync(join(temporary, `${prefix}${process.pid}-`));
+  const remove = () => {
+    rmSync(root, { recursive: true, force: true });
+  };
+  try {
+    const { startPubSub, startStorage } = await import("@klio/emulators");
+    const pubsub = await startPubSub({ host, faults });
+    const storage = await startStorage({ host, root }).catch(async (error: unknown) => {
+      await pubsub.close();
+      throw error;
+    });
+    return {
+      pubsub: pubsub.address,
+      storage: storage.url,
+      root: storage.root,
+      async close() {
+        await Promise.all([pubsub.close(), storage.close()]);
+        remove();
+      },
+    };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+/** Removes the folders of processes that were killed. */
+function sweep(temporary: string): void {
+  for (const name of readdirSync(temporary)) {
+    const pid = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(temporary, name), { recursive: true, force: true });
+  }
+}
