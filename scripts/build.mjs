@@ -44,14 +44,16 @@ const sharedOclif = {
   },
 };
 
-/** Google's clients are large: modules of their own, loaded by the commands that need them when they do. */
-const lazyClients = {
-  name: "lazy-clients",
+/** What is large: modules of their own, loaded by the commands that need them when they do. By folder in src. */
+const lazyModules = { cloud: ["google-pubsub", "google-storage"], session: ["embedded"] };
+const lazy = {
+  name: "lazy",
   setup(setup) {
-    setup.onResolve({ filter: /^\.\/google-\w+\.js$/ }, ({ path, importer }) => {
-      if (!importer.includes("/src/cloud/")) return undefined;
-      // Every bundle that holds src/cloud lies two folders below dist.
-      return { path: `../../cloud/${path.slice(2)}`, external: true };
+    setup.onResolve({ filter: /^\.\/[\w-]+\.js$/ }, ({ path, importer }) => {
+      const folder = Object.keys(lazyModules).find((f) => importer.includes(`/src/${f}/`));
+      if (!lazyModules[folder]?.includes(path.slice(2, -3))) return undefined;
+      // Every bundle that loads one lies two folders below dist.
+      return { path: `../../${folder}/${path.slice(2)}`, external: true };
     });
   },
 };
@@ -70,10 +72,12 @@ async function buildCommandLine() {
     entryPoints: [...commands.map((f) => join(root, "src/commands", f)), join(root, "src/hooks/command-not-found.ts")],
     outbase: join(root, "src"),
     outdir: dist,
-    plugins: [sharedOclif, lazyClients],
+    plugins: [sharedOclif, lazy],
   });
-  const clients = ["pubsub", "storage"].map((name) => join(root, `src/cloud/google-${name}.ts`));
-  await build({ ...common, entryPoints: clients, outdir: join(dist, "cloud") });
+  for (const [folder, names] of Object.entries(lazyModules)) {
+    const entryPoints = names.map((name) => join(root, `src/${folder}/${name}.ts`));
+    await build({ ...common, entryPoints, outdir: join(dist, folder) });
+  }
   await build({ ...common, entryPoints: [join(root, "src/session/process.ts")], outfile: join(dist, "session.cjs") });
   writeFileSync(join(dist, "package.json"), '{ "type": "commonjs" }\n');
 }

@@ -23,7 +23,7 @@ export async function startPrivate(host: string, temporary: string, faults: Faul
     rmSync(root, { recursive: true, force: true });
   };
   try {
-    const { startPubSub, startStorage } = await import("@klio/emulators");
+    const { startPubSub, startStorage } = await import("./embedded.js");
     const pubsub = await startPubSub({ host, faults });
     const storage = await startStorage({ host, root }).catch(async (error: unknown) => {
       await pubsub.close();

@@ -1,8 +1,8 @@
 /** What a Pub/Sub emulator has to do, each with a case by this name for the Node and for the Python client. */
 export interface Capability {
   readonly text: string;
-  /** Google's emulator does otherwise than the documentation says: its case must fail there. */
-  readonly google?: { readonly does: string; readonly documentation: string };
+  /** Google's emulator does otherwise than the documentation says: its case must fail there, and is left out if it may not. */
+  readonly google?: { readonly does: string; readonly documentation: string; readonly sometimes?: true };
   /** A call that only this emulator refuses: there is nothing to compare. */
   readonly ownOnly?: string;
 }
@@ -77,7 +77,14 @@ export const capabilities = {
     text: "never has more outstanding on a stream than the client asked for, in count and in bytes",
     google: { does: "ignores max_outstanding_messages", documentation: `${rpc}#streamingpullrequest` },
   },
-  "consumer-gone": { text: "sends nothing more to a consumer that has left" },
+  "consumer-gone": {
+    text: "sends nothing more to a consumer that has left",
+    google: {
+      does: "goes on, for up to a minute, sending to streams that were cancelled",
+      documentation: "https://cloud.google.com/pubsub/docs/pull#streamingpull_api",
+      sometimes: true,
+    },
+  },
   ordering: { text: "keeps the order of each ordering key, with several outstanding" },
   "ordering-redelivery": {
     text: "delivers again all that follows a message of its key that was given back",
