@@ -1,28 +1,21 @@
-import type { Server } from "node:net";
-import type { AddressInfo } from "node:net";
-
-export interface ListenOptions {
-  /** Address to bind; loopback unless told otherwise. */
-  readonly host: string;
-  /** Port to try first; 0 takes any free one. */
-  readonly port: number;
-}
+import type { AddressInfo, Server } from "node:net";
 
 /**
- * Listens on the wanted port, or on a free one when the wanted one is taken or not ours to take.
+ * Listens on the wanted port, or on a free one when the wanted one is taken or not ours to take; 0 takes any free one.
  * Resolves to the port in use. Other failures (an address that is not this machine's) reject.
  */
-export async function listenOrNext(server: Server, options: ListenOptions): Promise<number> {
+export async function listenOrNext(server: Server, host: string, port: number): Promise<number> {
   try {
-    return await listen(server, options.host, options.port);
+    return await listen(server, host, port);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (options.port === 0 || (code !== "EADDRINUSE" && code !== "EACCES")) throw error;
-    return listen(server, options.host, 0);
+    if (port === 0 || (code !== "EADDRINUSE" && code !== "EACCES")) throw error;
+    return listen(server, host, 0);
   }
 }
 
-function listen(server: Server, host: string, port: number): Promise<number> {
+/** Listens on this port. Resolves to the port in use; rejects when it is taken. */
+export function listen(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, host, () => {
@@ -30,4 +23,9 @@ function listen(server: Server, host: string, port: number): Promise<number> {
       resolve((server.address() as AddressInfo).port);
     });
   });
+}
+
+/** `host:port`, as it stands in a URL. */
+export function addressOf(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

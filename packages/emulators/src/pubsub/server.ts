@@ -1,13 +1,14 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Publisher, Subscriber } from "../../gen/google/pubsub/v1/pubsub_pb.js";
-import { listenOrNext } from "../listen.js";
+import { addressOf, listen, listenOrNext } from "../listen.js";
 import { Broker } from "./broker/broker.js";
 import { unavailable } from "./errors.js";
 import { type FaultEvent, type Faults, FaultSchedule } from "./faults.js";
 import { diskStorage, memoryStorage, type PubSubStorage } from "./log/storage.js";
 import { maxRequestBytes } from "./message.js";
 import type { Observe } from "./observe.js";
+import { withLegibleMessages } from "./services/legible.js";
 import { publisherService } from "./services/publisher.js";
 import { withReset } from "./services/reset.js";
 import { subscriberService } from "./services/subscriber.js";
@@ -54,77 +55,66 @@ export interface PubSubEmulator {
  * emulator runs on the directory.
  */
 export async function startPubSub(options: PubSubOptions = {}): Promise<PubSubEmulator> {
+  const faults = new FaultSchedule(options.faults ?? {}, options.onFault);
   const storage = options.directory === undefined ? memoryStorage() : diskStorage(options.directory);
-  const emulator = new Emulator(options, storage);
   try {
-    await emulator.listen();
+    const emulator = new Emulator(options, faults, storage);
+    await emulator.open();
+    return emulator;
   } catch (error) {
     storage.release();
     throw error;
   }
-  return emulator;
 }
 
 class Emulator implements PubSubEmulator {
   readonly #host: string;
   readonly #sessions = new Set<ServerHttp2Session>();
-  readonly #faults: FaultSchedule;
-  #broker: Broker;
+  #broker: Broker | undefined;
   #server: Http2Server | undefined;
   #restarting: Promise<void> | undefined;
-  #closed = false;
+  #closing: Promise<void> | undefined;
   port: number;
 
   constructor(
     readonly options: PubSubOptions,
+    readonly faults: FaultSchedule,
     readonly storage: PubSubStorage,
   ) {
     this.#host = options.host ?? "127.0.0.1";
     this.port = options.port ?? 0;
-    this.#faults = new FaultSchedule(options.faults ?? {}, options.onFault);
-    this.#broker = this.#openBroker();
   }
 
   get address(): string {
-    return `${this.#host}:${this.port}`;
+    return addressOf(this.#host, this.port);
   }
 
-  async listen(): Promise<void> {
-    const handler = connectNodeAdapter({
-      grpc: true,
-      grpcWeb: false,
-      connect: false,
-      // The service counts the messages; the envelope around them needs some room of its own.
-      readMaxBytes: 2 * maxRequestBytes,
-      // Both ends are on one machine: packing costs more than it saves.
-      compressMinBytes: Number.MAX_SAFE_INTEGER,
-      contextValues: withReset,
-      fallback: answerUnknown,
-      routes: (router) => {
-        router.service(
-          Publisher,
-          publisherService(this.#broker, () => {
-            if (this.#faults.strikes("restart")) setImmediate(() => void this.restart());
-          }),
-        );
-        router.service(Subscriber, subscriberService(this.#broker));
-      },
+  /** Binds the address first: a broker works from the moment it is there. */
+  async open(samePort = false): Promise<void> {
+    const server = createServer({
+      maxSessionMemory: 256,
+      settings: { initialWindowSize: 1 << 20, maxConcurrentStreams: 4_096 },
     });
-    this.#server = createServer(
-      { maxSessionMemory: 256, settings: { initialWindowSize: 1 << 20, maxConcurrentStreams: 4_096 } },
-      handler,
-    );
-    this.#server.on("session", (session) => {
+    server.on("session", (session) => {
       this.#sessions.add(session);
       const forget = () => this.#sessions.delete(session);
       session.on("close", forget);
       session.on("error", forget);
     });
-    this.port = await listenOrNext(this.#server, { host: this.#host, port: this.port });
+    const listening = samePort ? listen(server, this.#host, this.port) : listenOrNext(server, this.#host, this.port);
+    this.port = await listening;
+    this.#server = server;
+    try {
+      this.#broker = this.#openBroker();
+    } catch (error) {
+      await this.#stop(false);
+      throw error;
+    }
+    server.on("request", this.#handler(this.#broker));
   }
 
   setFaults(faults: Faults): void {
-    this.#faults.set(faults);
+    this.faults.set(faults);
   }
 
   restart(): Promise<void> {
@@ -134,29 +124,34 @@ class Emulator implements PubSubEmulator {
     return this.#restarting;
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.#restarting;
-    await this.#stop(true);
-    this.storage.release();
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    await this.#restarting?.catch(() => undefined); // whoever asked for it has been told
+    try {
+      await this.#stop(true);
+    } finally {
+      this.storage.release();
+    }
   }
 
   async #startAnew(): Promise<void> {
-    if (this.#closed) return;
+    if (this.#closing !== undefined) return;
     await this.#stop(false);
-    this.#broker = this.#openBroker();
-    await this.listen();
+    await this.open(true);
   }
 
+  /** `tidy`: not as if it were killed. */
   async #stop(tidy: boolean): Promise<void> {
     const server = this.#server;
-    this.#broker.close(unavailable("the emulator ends"), tidy);
+    this.#server = undefined;
+    this.#broker?.close(unavailable("the emulator ends"), tidy);
+    this.#broker = undefined;
+    if (server === undefined) return;
     await new Promise<void>((resolve) => {
-      if (server === undefined) {
-        resolve();
-        return;
-      }
       server.close(() => {
         resolve();
       });
@@ -164,14 +159,49 @@ class Emulator implements PubSubEmulator {
     });
   }
 
+  #handler(broker: Broker) {
+    const published = () => {
+      if (!this.faults.strikes("restart")) return;
+      setImmediate(() => {
+        this.restart().catch((error: unknown) => {
+          this.#warn(`it could not start anew: ${(error as Error).message}`);
+        });
+      });
+    };
+    return withLegibleMessages(
+      connectNodeAdapter({
+        grpc: true,
+        grpcWeb: false,
+        connect: false,
+        // The service counts the messages; the envelope around them needs some room of its own.
+        readMaxBytes: 2 * maxRequestBytes,
+        // Both ends are on one machine: packing costs more than it saves.
+        compressMinBytes: Number.MAX_SAFE_INTEGER,
+        contextValues: withReset,
+        fallback: answerUnknown,
+        routes: (router) => {
+          router.service(Publisher, publisherService(broker, published));
+          router.service(Subscriber, subscriberService(broker));
+        },
+      }),
+    );
+  }
+
+  #warn(text: string): void {
+    if (this.options.warn === undefined) process.stderr.write(`Pub/Sub emulator: ${text}\n`);
+    else this.options.warn(text);
+  }
+
   #openBroker(): Broker {
     const { options } = this;
     return new Broker({
       storage: this.storage,
       syncAlways: options.sync === "always",
-      faults: this.#faults,
+      faults: this.faults,
       observe: options.observe,
-      warn: options.warn ?? ((text) => process.stderr.write(`Pub/Sub emulator: ${text}\n`)),
+      warn: (text) => {
+        this.#warn(text);
+      },
       now: options.now ?? Date.now,
     });
   }

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { listenOrNext } from "../listen.js";
+import { addressOf, listenOrNext } from "../listen.js";
 import { Api, type Call } from "./api.js";
 import { ApiError, badRequest, forbidden, notImplemented } from "./errors.js";
 import { FileStore, type StorageEvent } from "./store.js";
@@ -32,9 +32,9 @@ export async function startStorage(options: StorageOptions): Promise<StorageEmul
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 30_000 }, (request, response) => {
     void answer(api, request, response);
   });
-  const port = await listenOrNext(server, { host, port: options.port ?? 0 });
+  const port = await listenOrNext(server, host, options.port ?? 0);
   return {
-    url: `http://${host}:${port}`,
+    url: `http://${addressOf(host, port)}`,
     port,
     root: store.root,
     close: () =>

@@ -7,6 +7,7 @@ import {
   PubsubMessageSchema,
   type Snapshot as SnapshotResource,
   type Subscription as SubscriptionResource,
+  SubscriptionSchema,
   type Topic as TopicResource,
 } from "../../../gen/google/pubsub/v1/pubsub_pb.js";
 import { failedPrecondition, notFound, resourceExhausted } from "../errors.js";
@@ -57,12 +58,13 @@ export class Broker implements Surroundings {
   readonly #pushers = new Pushers();
   readonly #ticker: NodeJS.Timeout;
   #maintained = 0;
+  #closed = false;
   /** Begins at the clock, so that no id comes again after a restart: consumers remember ids they have seen. */
   #lastMessageId: bigint;
 
   constructor(readonly options: BrokerOptions) {
     this.faults = options.faults;
-    this.#lastMessageId = BigInt(options.now()) * 1_000n;
+    this.#lastMessageId = BigInt(Math.floor(options.now())) * 1_000n;
     this.#journal = new Journal(options.storage.journal, options.warn);
     this.#recover();
     this.#ticker = setInterval(() => {
@@ -76,21 +78,22 @@ export class Broker implements Surroundings {
   }
 
   createTopic(resource: TopicResource): Topic {
-    const topic = this.#openTopic(resource, randomUUID());
-    this.record(topicChange(topic));
+    const uid = randomUUID();
+    this.record({ case: "topic", value: { uid, resource, deleted: false } });
+    const topic = this.#openTopic(resource, uid);
     this.topics.set(resource.name, topic);
     return topic;
   }
 
   updateTopic(topic: Topic, resource: TopicResource): void {
+    this.record({ case: "topic", value: { uid: topic.uid, resource, deleted: false } });
     topic.resource = resource;
-    this.record(topicChange(topic));
   }
 
   /** Its subscriptions stay, with the messages they have. */
   deleteTopic(topic: Topic): void {
+    this.record({ case: "topic", value: { uid: topic.uid, resource: topic.resource, deleted: true } });
     topic.deleted = true;
-    this.record(topicChange(topic));
     this.topics.delete(topic.name);
     for (const subscription of this.subscriptionsOf(topic)) {
       subscription.resource.topic = deletedTopic;
@@ -117,8 +120,10 @@ export class Broker implements Surroundings {
   }
 
   updateSubscription(subscription: Subscription, resource: SubscriptionResource): void {
+    const { uid, topic } = subscription;
+    this.record({ case: "subscription", value: { uid, resource, topicUid: topic.uid } });
     subscription.resource = resource;
-    this.record(subscriptionChange(subscription));
+    if (pushes(resource)) subscription.disconnect(failedPrecondition(`subscription ${resource.name} pushes now`));
     this.#pushers.follow(subscription);
     subscription.dispatch();
   }
@@ -133,9 +138,11 @@ export class Broker implements Surroundings {
 
   /** Its messages are dropped, and nothing more comes. */
   detach(subscription: Subscription): void {
-    subscription.resource.detached = true;
-    const progress = { cursor: subscription.topic.log.end, pending: [], acknowledged: [] };
-    this.record(subscriptionChange(subscription, progress));
+    const { uid, topic } = subscription;
+    const resource = create(SubscriptionSchema, { ...subscription.resource, detached: true });
+    const progress = { cursor: topic.log.end, pending: [], acknowledged: [] };
+    this.record({ case: "subscription", value: { uid, resource, topicUid: topic.uid, progress } });
+    subscription.resource = resource;
     this.#pushers.leave(subscription);
     subscription.seek(progress);
     subscription.end(failedPrecondition(`subscription ${subscription.resource.name} is detached from its topic`));
@@ -194,6 +201,10 @@ export class Broker implements Surroundings {
     }
   }
 
+  warn(text: string): void {
+    this.options.warn(text);
+  }
+
   record(change: Change): void {
     this.#write(() => {
       this.#journal.append(change);
@@ -212,6 +223,8 @@ export class Broker implements Surroundings {
 
   /** Ends all consumers with `reason`. What was confirmed is in the storage, whether or not it is tidied up at the end. */
   close(reason: ConnectError, tidy: boolean): void {
+    if (this.#closed) return;
+    this.#closed = true;
     clearInterval(this.#ticker);
     this.#pushers.close();
     if (tidy) this.#tidy();
@@ -250,8 +263,10 @@ export class Broker implements Surroundings {
   }
 
   #recover(): void {
-    const state = stateOf(this.#journal.replay());
-    this.options.storage.keepOnly(new Set(state.topics.keys()));
+    const { records, damaged } = this.#journal.replay();
+    const state = stateOf(records);
+    if (!damaged) this.options.storage.keepOnly(new Set(state.topics.keys()));
+    let lost = false;
     for (const [uid, { resource, deleted }] of state.topics) {
       const topic = this.#openTopic(resource, uid);
       topic.deleted = deleted;
@@ -260,7 +275,9 @@ export class Broker implements Surroundings {
     for (const [uid, { resource, topicUid, ...progress }] of state.subscriptions) {
       const topic = this.#byUid.get(topicUid);
       if (topic === undefined) continue;
-      const subscription = new Subscription(resource, uid, topic, within(topic, progress), this);
+      const reached = within(topic, progress);
+      lost ||= reached.lost;
+      const subscription = new Subscription(resource, uid, topic, reached.progress, this);
       this.subscriptions.set(resource.name, subscription);
       if (resource.detached) {
         subscription.end(failedPrecondition(`subscription ${resource.name} is detached from its topic`));
@@ -268,8 +285,14 @@ export class Broker implements Surroundings {
     }
     for (const [name, { resource, topicUid, progress }] of state.snapshots) {
       const topic = this.#byUid.get(topicUid);
-      if (topic !== undefined) this.snapshots.set(name, { resource, topic, progress });
+      if (topic === undefined) continue;
+      const reached = within(topic, progress);
+      lost ||= reached.lost;
+      this.snapshots.set(name, { resource, topic, progress: reached.progress });
     }
+    // New messages get the positions of those that were lost, which the journal must not take for acknowledged.
+    if (lost) this.#journal.compact(this.#changes());
+    for (const topic of [...this.#byUid.values()]) this.#forgetTopic(topic);
   }
 
   /** What leads a journal to the state of now. */
@@ -307,7 +330,7 @@ export class Broker implements Surroundings {
     const floors = [
       ...this.#users(topic).map((s) => (s.resource.detached ? Infinity : s.floor())),
       ...this.snapshotsOf(topic).map(floorOf),
-      ...(topic.retentionMs === undefined ? [] : [topic.log.positionAt(now - topic.retentionMs)]),
+      ...(topic.retentionMs === undefined ? [] : [topic.retained(now - topic.retentionMs)]),
     ];
     topic.log.trim(Math.min(topic.log.end, ...floors));
   }
@@ -328,10 +351,20 @@ export class Broker implements Surroundings {
 function within(
   { log }: Topic,
   progress: { readonly cursor: number; readonly pending: Iterable<number>; readonly acknowledged: Iterable<number> },
-): Progress {
+): { readonly progress: Progress; readonly lost: boolean } {
+  const pending = [...progress.pending].sort((a, b) => a - b);
+  const acknowledged = [...progress.acknowledged];
+  const there = (position: number) => position < log.end;
   return {
-    cursor: Math.min(progress.cursor, log.end),
-    pending: [...progress.pending].filter((position) => position < log.end).sort((a, b) => a - b),
-    acknowledged: [...progress.acknowledged].filter((position) => position < log.end),
+    progress: {
+      cursor: Math.min(progress.cursor, log.end),
+      pending: pending.filter(there),
+      acknowledged: acknowledged.filter(there),
+    },
+    lost: progress.cursor > log.end || !pending.every(there) || !acknowledged.every(there),
   };
+}
+
+function pushes({ pushConfig }: SubscriptionResource): boolean {
+  return (pushConfig?.pushEndpoint ?? "") !== "";
 }

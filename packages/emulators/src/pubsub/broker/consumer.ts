@@ -38,6 +38,8 @@ export interface Delivery {
 export interface Consumer {
   /** Seconds that a message is leased for. */
   readonly ackDeadlineSeconds: number;
+  /** It cannot keep an order: of an ordering key it gets one message at a time. */
+  readonly oneByOne?: boolean;
   /** Whether a message of this many bytes may be sent now. */
   hasRoom(bytes: number): boolean;
   send(delivery: Delivery): void;

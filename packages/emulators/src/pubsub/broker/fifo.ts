@@ -36,6 +36,11 @@ export class Fifo<T> implements Iterable<T> {
     this.#head = 0;
   }
 
+  clear(): void {
+    this.#items = [];
+    this.#head = 0;
+  }
+
   *[Symbol.iterator](): IterableIterator<T> {
     for (let i = this.#head; i < this.#items.length; i += 1) yield this.#items[i] as T;
   }

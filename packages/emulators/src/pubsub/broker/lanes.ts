@@ -67,6 +67,12 @@ export class Lanes {
     this.#filled.delete(lane);
   }
 
+  /** Takes out one message that is settled for good, whatever becomes of those before it. */
+  settle(lane: Lane, entry: Entry): void {
+    const at = lane.outstanding.indexOf(entry);
+    if (at >= 0) lane.outstanding.splice(at, 1);
+  }
+
   /** Takes the acknowledged messages from the front, before any that is not. */
   takeSettled(lane: Lane): Entry[] {
     const at = lane.outstanding.findIndex((entry) => !entry.acknowledged);

@@ -5,6 +5,7 @@ import type { Subscription, Topic } from "../../../gen/google/pubsub/v1/pubsub_p
 const minBackOffMs = 10_000;
 const maxBackOffMs = 600_000;
 const defaultMaxAttempts = 5;
+const defaultRetentionMs = 7 * 24 * 3_600_000;
 
 /**
  * A message that was given back is handed out again at once, but for this: else one that is always given back would keep
@@ -27,7 +28,7 @@ export function maxAttempts({ deadLetterPolicy }: Subscription): number {
 
 /** How long a message is there for a subscription, in milliseconds from its publishing. */
 export function retentionMs(subscription: Subscription, topic: Topic): number {
-  const own = milliseconds(subscription.messageRetentionDuration) ?? 0;
+  const own = milliseconds(subscription.messageRetentionDuration) ?? defaultRetentionMs;
   return Math.max(own, milliseconds(topic.messageRetentionDuration) ?? 0);
 }
 

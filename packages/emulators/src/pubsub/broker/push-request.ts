@@ -20,6 +20,7 @@ export function checkPushConfig(config: PushConfig | undefined): void {
   if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
     throw invalidArgument(`push_endpoint is no http or https URL: "${config.pushEndpoint.slice(0, 200)}"`);
   }
+  if (url.username !== "" || url.password !== "") throw invalidArgument("push_endpoint must not contain credentials");
   if (!loopback.test(url.hostname)) {
     throw unimplemented(`this emulator pushes to this machine only (localhost), not to ${url.hostname}`);
   }
@@ -60,11 +61,15 @@ export function pushRequest(config: PushConfig, subscription: string, { record, 
   return { ...target, headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
 }
 
+/** Headers that are about the connection, and not the message's to set. */
+const ofTheConnection =
+  /^(?:connection|content-length|expect|host|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/i;
+
 /** Attributes that a header can carry. */
 function asHeaders(attributes: Readonly<Record<string, string>>): Record<string, string> {
+  const name = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+  const value = /^[\t\x20-\x7e]*$/;
   return Object.fromEntries(
-    Object.entries(attributes).filter(
-      ([k, v]) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(k) && /^[\t\x20-\x7e]*$/.test(v),
-    ),
+    Object.entries(attributes).filter(([k, v]) => name.test(k) && value.test(v) && !ofTheConnection.test(k)),
   );
 }

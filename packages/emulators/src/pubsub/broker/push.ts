@@ -1,4 +1,5 @@
-import type { PushConfig } from "../../../gen/google/pubsub/v1/pubsub_pb.js";
+import { equals } from "@bufbuild/protobuf";
+import { type PushConfig, PushConfigSchema } from "../../../gen/google/pubsub/v1/pubsub_pb.js";
 import type { Consumer, Delivery, Lease } from "./consumer.js";
 import { pushRequest } from "./push-request.js";
 import type { Subscription } from "./subscription.js";
@@ -19,7 +20,7 @@ export class Pushers {
   follow(subscription: Subscription): void {
     const config = subscription.resource.pushConfig;
     const before = this.#pushers.get(subscription);
-    if (before !== undefined && before.config === config) return;
+    if (before !== undefined && config !== undefined && equals(PushConfigSchema, before.config, config)) return;
     this.leave(subscription);
     if (config === undefined || config.pushEndpoint === "" || subscription.resource.detached) return;
     const pusher = new Pusher(subscription, config);
@@ -39,6 +40,7 @@ export class Pushers {
 }
 
 class Pusher implements Consumer {
+  readonly oneByOne = true;
   readonly #closed = new AbortController();
   readonly #open = new Set<Lease>();
   #failures = 0;
@@ -80,20 +82,23 @@ class Pusher implements Consumer {
   async #post(delivery: Delivery): Promise<void> {
     const accepted = await this.#accepts(delivery);
     if (this.#closed.signal.aborted) return;
-    if (accepted) {
-      this.#failures = 0;
-      this.subscription.acknowledge([delivery.ackId]);
-    } else {
-      this.#failures += 1;
-      this.#pause();
-      this.subscription.modifyDeadline([delivery.ackId], 0);
+    try {
+      if (accepted) {
+        this.#failures = 0;
+        this.subscription.acknowledge([delivery.ackId]);
+      } else {
+        this.#pause();
+        this.subscription.modifyDeadline([delivery.ackId], 0);
+      }
+    } catch (error) {
+      this.subscription.around.warn((error as Error).message); // it is pushed again after its deadline
     }
   }
 
   async #accepts(delivery: Delivery): Promise<boolean> {
-    const { url, ...request } = pushRequest(this.config, this.subscription.resource.name, delivery);
     const deadline = AbortSignal.timeout(this.ackDeadlineSeconds * 1_000);
     try {
+      const { url, ...request } = pushRequest(this.config, this.subscription.resource.name, delivery);
       const response = await fetch(url, {
         ...request,
         redirect: "manual",
@@ -109,7 +114,8 @@ class Pusher implements Consumer {
   /** A retry policy holds back messages one by one; without one, the endpoint as a whole is left alone for a while. */
   #pause(): void {
     if (this.#paused !== undefined || this.subscription.resource.retryPolicy !== undefined) return;
-    const ms = Math.min(mostPauseMs, leastPauseMs * 2 ** Math.min(this.#failures - 1, 20));
+    const ms = Math.min(mostPauseMs, leastPauseMs * 2 ** Math.min(this.#failures, 20));
+    this.#failures += 1; // of those that were open at once, the first alone counts
     this.#paused = setTimeout(() => {
       this.#paused = undefined;
       this.subscription.dispatch();

@@ -10,8 +10,9 @@ export interface Progress {
   readonly acknowledged: readonly number[];
 }
 
-/** How many messages are passed over in one go, before others get their turn. */
-const passedOverAtOnce = 5_000;
+// How much is passed over in one go, before others get their turn.
+const messagesAtOnce = 5_000;
+const bytesAtOnce = 16 * 1024 * 1024;
 
 /** The messages of a subscription that were never handed out, in order, read from the log as they are wanted. */
 export class Source {
@@ -21,7 +22,7 @@ export class Source {
   readonly #acknowledged: Set<number>;
   #read: LogRecord[] = [];
   #readAt = 0;
-  #passedOver = 0;
+  #busy = false;
 
   /** `wanted` tells whether a message is for this subscription. */
   constructor(
@@ -39,19 +40,21 @@ export class Source {
    * `busy` is set, and the next call goes on.
    */
   peek(): LogRecord | undefined {
-    this.#passedOver = 0;
-    while (this.#passedOver < passedOverAtOnce) {
+    this.#busy = false;
+    let bytes = 0;
+    for (let passedOver = 0; passedOver < messagesAtOnce && bytes < bytesAtOnce; passedOver += 1) {
       const record = this.#pendingAt < this.#pending.length ? this.#peekPending() : this.#peekLog();
       if (record === undefined && this.#pendingAt >= this.#pending.length) return undefined;
       if (record !== undefined && !this.#acknowledged.delete(record.position) && this.wanted(record)) return record;
+      bytes += record === undefined ? 0 : record.next - record.position;
       this.shift();
-      this.#passedOver += 1;
     }
+    this.#busy = true;
     return undefined;
   }
 
   get busy(): boolean {
-    return this.#passedOver >= passedOverAtOnce;
+    return this.#busy;
   }
 
   /** Goes on behind the message that `peek` told. */
@@ -95,8 +98,10 @@ export class Source {
 
   #peekLog(): LogRecord | undefined {
     if (this.#readAt >= this.#read.length) {
-      this.#read = this.log.read(this.#cursor);
+      const { records, next } = this.log.read(this.#cursor);
+      this.#read = records;
       this.#readAt = 0;
+      if (records.length === 0) this.#cursor = Math.max(this.#cursor, next); // what lies between cannot be read
     }
     return this.#read[this.#readAt];
   }

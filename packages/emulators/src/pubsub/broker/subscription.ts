@@ -1,42 +1,28 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { Subscription as SubscriptionResource } from "../../../gen/google/pubsub/v1/pubsub_pb.js";
-import { compileFilter, type Filter } from "../filter/filter.js";
 import type { LogRecord } from "../log/message-log.js";
-import { attributesOf } from "../message.js";
 import type { PubSubEvent } from "../observe.js";
+import { Backlog } from "./backlog.js";
 import { type Consumer, type Entry, entryOf, type Lease } from "./consumer.js";
 import { Consumers } from "./consumers.js";
-import { Due } from "./due.js";
-import { Fifo } from "./fifo.js";
-import { type Lane, Lanes } from "./lanes.js";
+import type { Lane } from "./lanes.js";
 import { Leases } from "./leases.js";
 import { Pace } from "./pace.js";
-import { backOffMs, maxAttempts, retentionMs, timeToLiveMs } from "./policies.js";
-import { type Progress, Source } from "./source.js";
+import { backOffMs, maxAttempts, timeToLiveMs } from "./policies.js";
+import type { Progress } from "./source.js";
 import type { Surroundings } from "./surroundings.js";
 import type { Topic } from "./topic.js";
 
 /** What may be handed out and not yet acknowledged, whatever the consumers ask for. */
 const maxOutstanding = 100_000;
-/** How many messages one turn hands out before others get theirs. */
-const atOnce = 5_000;
+/** How long a subscription hands out messages before others get their turn, in milliseconds. */
+const turnMs = 10;
 
 /** One subscription: what of its topic was handed out, to whom, and what comes next. */
 export class Subscription {
-  #source: Source;
-  /** By position. */
-  readonly #outstanding = new Map<number, Entry>();
-  /** To be handed out again at once. */
-  #returned = new Fifo<Entry>();
-  /** To be handed out again later: entries by themselves, or the lanes of ordering keys. */
-  readonly #later = new Due<Entry | Lane>();
-  /** A fault: held back until one other message was handed out. */
-  #aside: Entry | undefined;
-  readonly #lanes = new Lanes();
+  readonly #backlog: Backlog;
   readonly #leases = new Leases();
   readonly #consumers = new Consumers();
-  readonly #filter: Filter;
-  #retentionMs: number;
   readonly #pace = new Pace(() => {
     this.dispatch();
   });
@@ -51,9 +37,7 @@ export class Subscription {
     progress: Progress,
     readonly around: Surroundings,
   ) {
-    this.#filter = compileFilter(resource.filter);
-    this.#retentionMs = retentionMs(resource, topic.resource);
-    this.#source = this.#sourceFrom(progress);
+    this.#backlog = new Backlog(topic, resource, progress, () => around.now());
     this.lastUsed = around.now();
   }
 
@@ -87,11 +71,11 @@ export class Subscription {
   acknowledge(ackIds: readonly string[]): { readonly invalid: string[]; readonly lost: string[] } {
     this.lastUsed = this.around.now();
     const [invalid, lost, settled]: [string[], string[], Entry[]] = [[], [], []];
-    for (const ackId of ackIds) {
+    for (const ackId of new Set(ackIds)) {
       const lease = this.#leases.find(ackId);
       if (lease === undefined) invalid.push(ackId);
       else if (this.around.faults.strikes("loseAck")) lost.push(ackId);
-      else settled.push(...this.#acknowledge(lease.entry));
+      else for (const entry of this.#acknowledge(lease.entry)) settled.push(entry);
     }
     this.#settle(settled);
     this.#pace.madeRoom(settled.length);
@@ -114,23 +98,20 @@ export class Subscription {
 
   /** Takes back what has expired, and what waited for its time. */
   tick(now: number): void {
-    this.#retentionMs = retentionMs(this.resource, this.topic.resource);
+    this.#backlog.follow(this.resource);
     for (const lease of this.#leases.takeExpired(now)) this.#giveBack(lease);
-    for (const item of this.#later.takeDue(now)) {
-      if ("paused" in item) item.paused = false;
-      else this.#returned.push(item);
-    }
-    this.#releaseAside();
+    this.#backlog.takeDue(now);
     this.dispatch();
   }
 
   /** Sends what can be sent, to consumers in turn. */
   dispatch(): void {
     if (this.#pace.resting) return;
-    for (let i = 0; i < atOnce; i += 1) {
-      if (this.#leases.size >= maxOutstanding || !this.#consumers.anyRoom()) return;
-      if (!(this.#sendReturned() || this.#sendFromLanes() || this.#sendNext())) {
-        if (this.#source.busy) break;
+    const end = performance.now() + turnMs;
+    while (performance.now() < end) {
+      if (!this.#consumers.anyRoom()) return;
+      if (!this.#sendOne()) {
+        if (this.#backlog.source.busy) break;
         return;
       }
     }
@@ -140,23 +121,23 @@ export class Subscription {
   /** Ends all consumers; nothing is handed out any more. */
   end(reason: ConnectError): void {
     this.#ended = reason;
-    this.#clear();
+    this.#pace.clear();
+    this.#leases.releaseAll();
+    this.#consumers.end(reason);
+  }
+
+  /** Ends those who pull from it. */
+  disconnect(reason: ConnectError): void {
     this.#consumers.end(reason);
   }
 
   progress(): Progress {
-    const { cursor, pending, acknowledged } = this.#source.progress();
-    const all = [...pending, ...this.#outstanding.keys(), ...this.#lanes.waiting()];
-    return { cursor, pending: all.sort((a, b) => a - b), acknowledged };
+    return this.#backlog.progress();
   }
 
   /** The position of the first message that is still needed. */
   floor(): number {
-    let floor = this.#source.floor;
-    for (const position of this.#outstanding.keys()) floor = Math.min(floor, position);
-    for (const position of this.#lanes.waiting()) floor = Math.min(floor, position);
-    if (!this.resource.retainAckedMessages) return floor;
-    return Math.min(floor, this.topic.log.positionAt(this.around.now() - this.#retentionMs));
+    return this.#backlog.floor(this.resource.retainAckedMessages);
   }
 
   /** Whether nobody used it for the time of its expiration policy. A connected consumer uses it. */
@@ -167,58 +148,48 @@ export class Subscription {
 
   /** Forgets what was handed out and goes on from there. */
   seek(progress: Progress): void {
-    this.#clear();
-    this.#source = this.#sourceFrom(progress);
+    this.#pace.clear();
+    this.#leases.releaseAll();
+    this.#backlog.seek(progress);
     this.dispatch();
   }
 
-  #sourceFrom(progress: Progress): Source {
-    return new Source(this.topic.log, (record) => this.#wants(record), progress);
-  }
-
-  #wants(record: LogRecord): boolean {
-    if (record.publishTime < this.around.now() - this.#retentionMs) return false;
-    return this.resource.filter === "" || this.#filter(attributesOf(record.message));
-  }
-
-  #clear(): void {
-    this.#pace.clear();
-    this.#leases.releaseAll();
-    this.#outstanding.clear();
-    this.#returned = new Fifo();
-    this.#later.clear();
-    this.#aside = undefined;
-    this.#lanes.clear();
+  #sendOne(): boolean {
+    // What came back goes first, also when it has to wait for room: smaller ones would go past it for ever.
+    if (this.#backlog.returned.length > 0) return this.#sendReturned();
+    return this.#sendFromLanes() || (this.#backlog.outstanding.size < maxOutstanding && this.#sendNext());
   }
 
   #sendReturned(): boolean {
-    const entry = this.#returned.peek();
+    const entry = this.#backlog.returned.peek();
     if (entry === undefined) return false;
-    if (entry.publishTime < this.around.now() - this.#retentionMs) {
-      this.#returned.shift();
-      this.#settle([entry]);
+    if (this.#backlog.isPast(entry)) {
+      this.#backlog.returned.shift();
+      this.#drop([entry]);
       return true;
     }
     const consumer = this.#consumers.nextWithRoom(entry.bytes);
     if (consumer === undefined) return false;
-    this.#returned.shift();
+    this.#backlog.returned.shift();
     this.#handAgain(entry, consumer);
     return true;
   }
 
   #sendFromLanes(): boolean {
-    for (const lane of this.#lanes.ready()) {
-      const entry = lane.returned.peek() ?? this.#entryAt(lane.waiting.peek());
-      if (entry === undefined) {
-        lane.waiting.shift(); // it cannot be read any more
-        this.#lanes.closeIfEmpty(lane);
-        return true;
-      }
-      const consumer = this.#consumerFor(lane, entry.bytes);
-      if (consumer === undefined) continue;
+    for (const lane of this.#backlog.lanes.ready()) {
+      if (this.#consumerFor(lane, 0) === undefined) continue;
+      const entry = this.#backlog.headOf(lane);
+      const gone = entry === undefined || this.#backlog.isPast(entry); // it cannot be read any more
+      const consumer = gone ? undefined : this.#consumerFor(lane, entry.bytes);
+      if (!gone && consumer === undefined) continue;
       if (lane.returned.length > 0) lane.returned.shift();
       else lane.waiting.shift();
-      this.#outstanding.set(entry.position, entry);
+      if (gone || consumer === undefined) {
+        if (entry !== undefined) this.#drop([entry]);
+        this.#backlog.lanes.closeIfEmpty(lane);
+        return true;
+      }
+      this.#backlog.outstanding.set(entry.position, entry);
       lane.owner = consumer;
       this.#handAgain(entry, consumer);
       return true;
@@ -227,58 +198,47 @@ export class Subscription {
   }
 
   #sendNext(): boolean {
-    const record = this.#source.peek();
+    const record = this.#backlog.source.peek();
     if (record === undefined) return false;
     const entry = entryOf(record);
-    const lane = this.#laneOf(entry);
+    const lane = this.#backlog.laneOf(entry);
     const behind = lane !== undefined && lane.returned.length + lane.waiting.length > 0;
     const consumer = behind ? undefined : this.#consumerFor(lane, entry.bytes);
     if (consumer === undefined) {
       if (lane === undefined) return false;
-      this.#source.shift();
-      this.#lanes.park(lane, record.position);
+      this.#backlog.source.shift();
+      this.#backlog.lanes.park(lane, record.position);
       return true;
     }
-    this.#source.shift();
-    this.#outstanding.set(entry.position, entry);
-    if (this.#ordered(entry)) (lane ?? this.#lanes.open(entry.orderingKey)).owner = consumer;
+    this.#backlog.source.shift();
+    this.#backlog.outstanding.set(entry.position, entry);
+    if (this.#backlog.isOrdered(entry)) (lane ?? this.#backlog.lanes.open(entry.orderingKey)).owner = consumer;
     else if (this.#heldByFault(entry)) return true;
     this.#hand(entry, record, consumer);
-    this.#releaseAside();
+    this.#backlog.releaseAside();
     return true;
   }
 
   #heldByFault(entry: Entry): boolean {
     const { faults } = this.around;
-    if (faults.strikes("delay")) this.#later.set(entry, this.around.now() + faults.delayMs);
-    else if (this.#aside === undefined && faults.strikes("reorder")) this.#aside = entry;
+    if (faults.strikes("delay")) this.#backlog.later.set(entry, this.around.now() + faults.delayMs);
+    else if (this.#backlog.aside === undefined && faults.strikes("reorder")) this.#backlog.aside = entry;
     else return false;
     return true;
   }
 
-  #releaseAside(): void {
-    if (this.#aside === undefined) return;
-    this.#returned.unshift([this.#aside]);
-    this.#aside = undefined;
-  }
-
-  #entryAt(position: number | undefined): Entry | undefined {
-    const record = position === undefined ? undefined : this.topic.log.readOne(position);
-    return record === undefined ? undefined : entryOf(record);
-  }
-
   #handAgain(entry: Entry, consumer: Consumer): void {
-    const record = this.topic.log.readOne(entry.position, entry.bytes);
-    if (record === undefined) this.#settle([entry]);
+    const record = this.#backlog.read(entry);
+    if (record === undefined) this.#drop([entry]);
     else this.#hand(entry, record, consumer);
   }
 
   #hand(entry: Entry, record: LogRecord, consumer: Consumer): void {
     const { faults } = this.around;
     entry.attempts += 1;
-    this.#laneOf(entry)?.outstanding.push(entry);
+    this.#backlog.laneOf(entry)?.outstanding.push(entry);
     this.#send(entry, record, consumer, faults.strikes("expireDeadline"));
-    if (this.exactlyOnce || this.#ordered(entry) || !faults.strikes("duplicate")) return;
+    if (this.exactlyOnce || this.#backlog.isOrdered(entry) || !faults.strikes("duplicate")) return;
     const second = this.#consumers.nextWithRoom(entry.bytes);
     if (second !== undefined) this.#send(entry, record, second, false);
   }
@@ -293,22 +253,33 @@ export class Subscription {
   #acknowledge(entry: Entry): Entry[] {
     for (const lease of [...entry.leases]) this.#leases.release(lease);
     this.#tellOf("acknowledge", entry);
-    const lane = this.#laneOf(entry);
+    const lane = this.#backlog.laneOf(entry);
     if (lane === undefined) return [entry];
     entry.acknowledged = true;
-    return this.#lanes.takeSettled(lane);
+    if (!this.exactlyOnce) return this.#backlog.lanes.takeSettled(lane);
+    this.#backlog.lanes.settle(lane, entry); // confirmed, so it must not come again with an earlier one
+    return [entry];
   }
 
   /** Writes down that these are done with. */
   #settle(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
     for (const entry of entries) {
-      this.#outstanding.delete(entry.position);
-      const lane = this.#laneOf(entry);
-      if (lane !== undefined) this.#lanes.closeIfEmpty(lane);
+      this.#backlog.outstanding.delete(entry.position);
+      const lane = this.#backlog.laneOf(entry);
+      if (lane !== undefined) this.#backlog.lanes.closeIfEmpty(lane);
     }
     const value = { subscriptionUid: this.uid, positions: entries.map((e) => e.position) };
     this.around.record({ case: "acknowledged", value });
+  }
+
+  /** The same for what the emulator itself is done with: a disk that is full is no reason to keep it. */
+  #drop(entries: readonly Entry[]): void {
+    try {
+      this.#settle(entries);
+    } catch (error) {
+      this.around.warn((error as Error).message);
+    }
   }
 
   #giveBack(lease: Lease): void {
@@ -321,44 +292,37 @@ export class Subscription {
 
   /** Lets an entry wait to be handed out again, with all after it of its ordering key; `waitMs` not before. */
   #takeBack(entry: Entry, waitMs: number): void {
-    const lane = this.#laneOf(entry);
+    const lane = this.#backlog.laneOf(entry);
     if (lane === undefined) {
-      if (this.#deadLettered(entry)) this.#settle([entry]);
-      else this.#later.set(entry, this.around.now() + waitMs);
+      if (this.#deadLettered(entry)) this.#drop([entry]);
+      else this.#backlog.later.set(entry, this.around.now() + waitMs);
       return;
     }
-    const [first, ...rest] = this.#lanes.takeFrom(lane, entry);
+    const [first, ...rest] = this.#backlog.lanes.takeFrom(lane, entry);
+    lane.paused = true; // nothing is handed out of it meanwhile
     for (const later of rest) {
       for (const lease of [...later.leases]) this.#leases.release(lease);
       later.acknowledged = false;
       later.attempts -= 1; // neither refused nor expired
     }
+    this.#backlog.lanes.giveBack(lane, rest);
     if (first !== undefined && this.#deadLettered(first)) {
-      this.#lanes.giveBack(lane, rest);
-      this.#settle([first]);
+      lane.paused = false;
+      this.#drop([first]);
       return;
     }
-    this.#lanes.giveBack(lane, first === undefined ? rest : [first, ...rest]);
-    lane.paused = true;
-    this.#later.set(lane, this.around.now() + waitMs);
+    if (first !== undefined) this.#backlog.lanes.giveBack(lane, [first]);
+    this.#backlog.later.set(lane, this.around.now() + waitMs);
   }
 
   #deadLettered(entry: Entry): boolean {
     const { deadLetterPolicy } = this.resource;
     if (deadLetterPolicy === undefined || entry.attempts < maxAttempts(this.resource)) return false;
-    const record = this.topic.log.readOne(entry.position, entry.bytes);
+    const record = this.#backlog.read(entry);
     if (record === undefined) return true;
     const sent = this.around.deadLetter(this.resource, record, entry.attempts);
     if (sent) this.#tell("dead-letter", record);
     return sent;
-  }
-
-  #ordered(entry: Entry): boolean {
-    return this.resource.enableMessageOrdering && entry.orderingKey !== "";
-  }
-
-  #laneOf(entry: Entry): Lane | undefined {
-    return this.#ordered(entry) ? this.#lanes.get(entry.orderingKey) : undefined;
   }
 
   /** Whom the next message of a lane may go to: all that is handed out of an ordering key is with one consumer. */
@@ -366,6 +330,7 @@ export class Subscription {
     if (lane?.paused === true) return undefined;
     if (lane === undefined || lane.outstanding.length === 0) return this.#consumers.nextWithRoom(bytes);
     const { owner } = lane;
+    if (owner?.oneByOne === true) return undefined;
     return owner !== undefined && this.#consumers.has(owner) && owner.hasRoom(bytes) ? owner : undefined;
   }
 
@@ -374,6 +339,6 @@ export class Subscription {
   }
 
   #tellOf(kind: PubSubEvent["kind"], entry: Entry): void {
-    this.around.tell(kind, this.resource.name, () => this.topic.log.readOne(entry.position, entry.bytes));
+    this.around.tell(kind, this.resource.name, () => this.#backlog.read(entry));
   }
 }

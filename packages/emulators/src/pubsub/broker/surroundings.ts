@@ -9,7 +9,9 @@ export interface Surroundings {
   /** Milliseconds since the epoch. */
   now(): number;
   readonly faults: FaultSchedule;
-  /** Writes down a change before it is confirmed. */
+  /** Tells a person of what went wrong and cannot be told to a client. */
+  warn(text: string): void;
+  /** Writes down a change before it is confirmed. Throws RESOURCE_EXHAUSTED. */
   record(change: Change): void;
   /** Tells of a message; it is decoded only when somebody listens. */
   tell(kind: PubSubEvent["kind"], resource: string, message: Uint8Array | (() => LogRecord | undefined)): void;

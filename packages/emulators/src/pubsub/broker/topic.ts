@@ -5,7 +5,7 @@ import { milliseconds } from "./policies.js";
 /** A topic and its log. The log outlives a deleted topic for as long as a subscription or snapshot has messages of it. */
 export class Topic {
   deleted = false;
-  #lastPublishTime = 0;
+  #retained = 0;
 
   constructor(
     public resource: TopicResource,
@@ -22,9 +22,14 @@ export class Topic {
     return milliseconds(this.resource.messageRetentionDuration);
   }
 
+  /** The position of the first message published at `time` or later; `time` only grows from call to call. */
+  retained(time: number): number {
+    this.#retained = this.log.positionAt(time, this.#retained);
+    return this.#retained;
+  }
+
   /** The time for the next message: the clock's, but never less than the one before. */
   publishTime(now: number): number {
-    this.#lastPublishTime = Math.max(this.#lastPublishTime, now);
-    return this.#lastPublishTime;
+    return Math.max(this.log.lastTime, now);
   }
 }

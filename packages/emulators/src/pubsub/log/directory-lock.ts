@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 export interface DirectoryLock {
@@ -16,6 +16,9 @@ export class DirectoryInUseError extends Error {
   }
 }
 
+const maxTries = 100;
+let taken = 0;
+
 /**
  * Takes a directory for this process, by a file that names it. A file whose process is gone counts for nothing, so a killed
  * emulator can be started again at once. Throws DirectoryInUseError.
@@ -23,31 +26,58 @@ export class DirectoryInUseError extends Error {
 export function lockDirectory(directory: string): DirectoryLock {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const path = join(directory, "owner");
-  const own = `${process.pid} ${bornAt(process.pid)}`;
-  for (let tries = 0; tries < 3; tries += 1) {
-    try {
-      writeFileSync(path, own, { flag: "wx", mode: 0o600 });
-      return {
-        release() {
-          rmSync(path, { force: true });
-        },
-      };
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      const [pid, born] = readOwner(path);
-      if (runs(pid, born)) throw new DirectoryInUseError(directory, pid);
-      rmSync(path, { force: true });
+  taken += 1;
+  const own = `${process.pid} ${bornAt(process.pid)} ${taken}`;
+  // It is put in place whole, by a link, which fails where there is one already.
+  const ready = `${path}.${process.pid}.${taken}`;
+  writeFileSync(ready, own, { mode: 0o600 });
+  try {
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      if (linked(ready, path)) {
+        return {
+          release: () => {
+            removeIf(path, `${ready}.old`, own);
+          },
+        };
+      }
+      const owner = read(path);
+      if (owner === undefined) continue; // released meanwhile
+      const [pid = "", born = ""] = owner.split(" ");
+      if (runs(Number(pid), born)) throw new DirectoryInUseError(directory, Number(pid));
+      removeIf(path, `${ready}.old`, owner);
     }
+    throw new DirectoryInUseError(directory, 0);
+  } finally {
+    rmSync(ready, { force: true });
   }
-  throw new DirectoryInUseError(directory, 0);
 }
 
-function readOwner(path: string): [number, string] {
+function linked(from: string, to: string): boolean {
   try {
-    const [pid, born = ""] = readFileSync(path, "utf8").split(" ");
-    return [Number(pid), born];
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Removes the file if it still has this content: others may have put theirs in its place. */
+function removeIf(path: string, aside: string, content: string): void {
+  try {
+    renameSync(path, aside);
   } catch {
-    return [0, ""]; // released meanwhile
+    return; // somebody else removed it
+  }
+  if (read(aside) !== content) linked(aside, path);
+  rmSync(aside, { force: true });
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
   }
 }
 
@@ -66,11 +96,8 @@ function runs(pid: number, born: string): boolean {
  * there is no /proc, "ended" for one that only waits to be reaped. Source: proc_pid_stat(5), fields 3 and 22.
  */
 function bornAt(pid: number): string {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" ? "ended" : (fields[19] ?? "");
-  } catch {
-    return "";
-  }
+  const text = read(`/proc/${pid}/stat`);
+  if (text === undefined) return "";
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" ? "ended" : (fields[19] ?? "");
 }

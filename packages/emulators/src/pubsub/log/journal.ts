@@ -4,7 +4,7 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { type JournalRecord, JournalRecordSchema } from "../../../gen/journal_pb.js";
 import { frame, readFrame } from "./frames.js";
 import type { Warn } from "./message-log.js";
-import { openFileSegment, type Segment } from "./segments.js";
+import { openFileSegment, type Segment, syncDirectory } from "./segments.js";
 
 export type Change = NonNullable<MessageInitShape<typeof JournalRecordSchema>["change"]>;
 
@@ -21,32 +21,40 @@ const worthCompacting = 4 * 1024 * 1024;
 /** Every change of topics, subscriptions and snapshots, and what was acknowledged. */
 export class Journal {
   #segment: Segment;
-  #compacted: number;
+  #compacted = 0;
 
   constructor(
     readonly file: JournalFile,
     readonly warn: Warn,
   ) {
     this.#segment = file.open();
-    this.#compacted = this.#segment.size;
   }
 
-  /** What was written so far. A record at the end that was not written whole is cut off. */
-  replay(): JournalRecord[] {
+  /**
+   * What was written so far. A record at the end that was not written whole is cut off. `damaged`: something else is missing,
+   * so that what the journal does not know of may still have been wanted.
+   */
+  replay(): { readonly records: JournalRecord[]; readonly damaged: boolean } {
     const buffer = this.#segment.read(0, this.#segment.size);
     const records: JournalRecord[] = [];
-    let at = 0;
-    while (at < buffer.length) {
+    let damaged = false;
+    for (let at = 0; at < buffer.length;) {
       const framed = readFrame(buffer, at);
-      if (framed.kind !== "whole") {
+      if (framed.kind === "whole") {
+        records.push(fromBinary(JournalRecordSchema, framed.payload));
+        at = framed.next;
+      } else if (framed.kind === "corrupt" && framed.next !== undefined && framed.next < buffer.length) {
+        this.warn(`a record at ${at} of the journal is damaged and left out`);
+        damaged = true;
+        at = framed.next;
+      } else {
         this.warn(`the last ${buffer.length - at} bytes of the journal were not written whole and are dropped`);
-        this.#segment.truncate(at);
+        damaged ||= framed.kind === "corrupt";
+        this.#segment.cut(at, framed.kind === "corrupt");
         break;
       }
-      records.push(fromBinary(JournalRecordSchema, framed.payload));
-      at = framed.next;
     }
-    return records;
+    return { records, damaged };
   }
 
   append(change: Change): void {
@@ -64,8 +72,9 @@ export class Journal {
   /** Writes the journal anew: `changes` lead to the state of now. */
   compact(changes: readonly Change[]): void {
     const bytes = Buffer.concat(changes.map(encode));
-    this.#segment.close();
+    const before = this.#segment;
     this.#segment = this.file.replace(bytes);
+    before.close();
     this.#compacted = bytes.length;
   }
 
@@ -94,6 +103,7 @@ export function journalOnDisk(path: string): JournalFile {
         closeSync(file);
       }
       renameSync(next, path);
+      syncDirectory(dirname(path));
       return openFileSegment(path);
     },
   };

@@ -30,6 +30,7 @@ const worthDropping = 64 * 1024;
 export class MessageLog {
   #segments: Segment[];
   #current: Segment;
+  #lastTime = 0;
 
   /** Opens what `store` has, cutting off a message at the end that was not written whole. */
   constructor(
@@ -40,15 +41,20 @@ export class MessageLog {
     const last = this.#segments.at(-1) ?? store.create(0);
     if (this.#segments.length === 0) this.#segments.push(last);
     this.#current = last;
-    const whole = this.#wholeUntil(last);
+    const { whole, torn } = this.#wholeUntil(last);
     if (whole < last.size) {
       warn(`the last ${last.size - whole} bytes of a log were not written whole and are dropped`);
-      last.truncate(whole);
+      last.cut(whole, !torn);
     }
   }
 
   get start(): number {
     return this.#segments[0]?.base ?? 0;
+  }
+
+  /** When the last message was published, in milliseconds since the epoch; 0 when that is not known. */
+  get lastTime(): number {
+    return this.#lastTime;
   }
 
   /** The position the next message gets. */
@@ -61,22 +67,24 @@ export class MessageLog {
     const bytes = Buffer.concat(messages.map(encode));
     if (this.#current.size > 0 && this.#current.size + bytes.length > this.store.segmentBytes) this.#roll();
     this.#current.append(bytes);
+    this.#lastTime = messages.at(-1)?.publishTime ?? this.#lastTime;
   }
 
   sync(): void {
     this.#current.sync();
   }
 
-  /** The messages from `position` on: as many as one read brings, none only at the end. */
-  read(position: number): LogRecord[] {
+  /** The messages from `position` on: as many as one read brings, none only at the end. `next` is where to go on. */
+  read(position: number): { readonly records: LogRecord[]; readonly next: number } {
     let at = Math.max(position, this.start);
     while (at < this.end) {
       const segment = this.#segmentAt(at);
       const { records, next } = this.#readWithin(segment, at);
-      if (records.length > 0) return records;
-      at = next;
+      // A segment may have lost its end; the next one begins where it always did.
+      at = next >= segment.base + segment.size ? this.#behind(segment) : next;
+      if (records.length > 0) return { records, next: at };
     }
-    return [];
+    return { records: [], next: at };
   }
 
   /** The message at a position that `read` has told. Undefined when it cannot be read any more. */
@@ -89,21 +97,21 @@ export class MessageLog {
     return undefined;
   }
 
-  /** The position of the first message published at `time` or later. */
-  positionAt(time: number): number {
-    let from = this.start;
+  /** The position of the first message published at `time` or later, which is known not to lie before `from`. */
+  positionAt(time: number, from = this.start): number {
+    let at = Math.max(from, this.start);
     for (const segment of this.#segments) {
-      const first = segment.size === 0 ? undefined : this.#readWithin(segment, segment.base).records[0];
+      if (segment.base <= at) continue;
+      const first = this.readOne(segment.base);
       if (first === undefined || first.publishTime >= time) break;
-      from = segment.base;
+      at = segment.base;
     }
-    for (let at = from; ;) {
-      const records = this.read(at);
-      const last = records.at(-1);
-      if (last === undefined) return this.end;
+    for (;;) {
+      const { records, next } = this.read(at);
+      if (records.length === 0) return this.end;
       const found = records.find((record) => record.publishTime >= time);
       if (found !== undefined) return found.position;
-      at = last.next;
+      at = next;
     }
   }
 
@@ -125,6 +133,10 @@ export class MessageLog {
   remove(): void {
     for (const segment of this.#segments) segment.remove();
     this.store.remove();
+  }
+
+  #behind(segment: Segment): number {
+    return this.#segments[this.#segments.indexOf(segment) + 1]?.base ?? this.end;
   }
 
   #roll(): void {
@@ -166,24 +178,26 @@ export class MessageLog {
   }
 
   /** Up to which offset the segment holds messages; what is behind was never written whole. */
-  #wholeUntil(segment: Segment): number {
+  #wholeUntil(segment: Segment): { readonly whole: number; readonly torn: boolean } {
     let at = 0;
     let wanted = readBytes;
     while (at < segment.size) {
       const buffer = segment.read(at, wanted);
       const framed = readFrame(buffer, 0);
       if (framed.kind === "whole") {
-        at += wholeFrames(buffer);
+        const { bytes, last } = wholeFrames(buffer);
+        if (last !== undefined) this.#lastTime = decode(last, 0, 0).publishTime;
+        at += bytes;
         wanted = readBytes;
       } else if (framed.kind === "partial" && at + buffer.length < segment.size) {
         wanted = framed.bytes;
       } else if (framed.kind === "corrupt" && framed.next !== undefined && this.#isFrame(segment, at + framed.next)) {
         at += framed.next; // damaged since; what follows is whole
       } else {
-        return at;
+        return { whole: at, torn: framed.kind === "partial" };
       }
     }
-    return at;
+    return { whole: at, torn: true };
   }
 
   #isFrame(segment: Segment, offset: number): boolean {
@@ -193,12 +207,15 @@ export class MessageLog {
   }
 }
 
-/** How many bytes of `buffer`, from its beginning, are whole frames. */
-function wholeFrames(buffer: Buffer): number {
-  for (let at = 0; ;) {
-    const framed = readFrame(buffer, at);
-    if (framed.kind !== "whole") return at;
-    at = framed.next;
+/** How many bytes of `buffer`, from its beginning, are whole frames, and the payload of the last of them. */
+function wholeFrames(buffer: Buffer): { readonly bytes: number; readonly last: Buffer | undefined } {
+  let bytes = 0;
+  let last: Buffer | undefined;
+  for (;;) {
+    const framed = readFrame(buffer, bytes);
+    if (framed.kind !== "whole") return { bytes, last };
+    last = framed.payload;
+    bytes = framed.next;
   }
 }
 

@@ -8,6 +8,8 @@ import {
   readdirSync,
   readSync,
   rmSync,
+  fsyncSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -22,7 +24,8 @@ export interface Segment {
   append(bytes: Uint8Array): void;
   /** What there is of `length` bytes from `offset` on. */
   read(offset: number, length: number): Buffer;
-  truncate(size: number): void;
+  /** Drops everything from `size` on; `keep` puts it beside, for a person to look at. */
+  cut(size: number, keep: boolean): void;
   /** Waits until the disk has what was appended. */
   sync(): void;
   close(): void;
@@ -57,11 +60,23 @@ export class FileSegments implements SegmentStore {
   }
 
   create(base: number): Segment {
-    return new FileSegment(join(this.directory, `${String(base).padStart(16, "0")}${suffix}`), base);
+    const segment = new FileSegment(join(this.directory, `${String(base).padStart(16, "0")}${suffix}`), base);
+    syncDirectory(this.directory);
+    return segment;
   }
 
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Waits until the disk knows of files that were made or renamed in a directory. */
+export function syncDirectory(path: string): void {
+  const directory = openSync(path, "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
   }
 }
 
@@ -109,7 +124,8 @@ class FileSegment implements Segment {
     return buffer.subarray(0, filled);
   }
 
-  truncate(size: number): void {
+  cut(size: number, keep: boolean): void {
+    if (keep) writeFileSync(`${this.path}.damaged`, this.read(size, this.#size - size), { mode: 0o600 });
     ftruncateSync(this.#file, size);
     this.#size = size;
   }
@@ -182,7 +198,7 @@ class MemorySegment implements Segment {
     return this.#buffer.subarray(offset, Math.min(offset + length, this.#size));
   }
 
-  truncate(size: number): void {
+  cut(size: number): void {
     this.#size = size;
   }
 

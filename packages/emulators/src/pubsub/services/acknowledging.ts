@@ -4,6 +4,11 @@ import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
 import type { Subscription } from "../broker/subscription.js";
 import { invalidArgument } from "../errors.js";
 
+/**
+ * How many ack ids one answer names. It goes in a trailer, of which clients take 8 KiB; for those that are not named the status
+ * speaks.
+ */
+const mostNamed = 64;
 /** See Leases.ackId. */
 const ackIdForm = /^[\w-]{12}:\d{1,16}$/;
 /** The size of an acknowledge or modify request: https://cloud.google.com/pubsub/quotas#resource_limits */
@@ -32,10 +37,11 @@ export function failureOf(
   { invalid, lost }: { readonly invalid: readonly string[]; readonly lost: readonly string[] },
 ): ConnectError | undefined {
   if (!subscription.exactlyOnce || invalid.length + lost.length === 0) return undefined;
-  const metadata = Object.fromEntries([
+  const failures = [
     ...invalid.map((id) => [id, "PERMANENT_FAILURE_INVALID_ACK_ID"] as const),
     ...lost.map((id) => [id, "TRANSIENT_FAILURE_OTHER"] as const),
-  ]);
+  ];
+  const metadata = Object.fromEntries(failures.slice(0, mostNamed));
   const [code, message] =
     invalid.length > 0
       ? ([Code.InvalidArgument, "some ack ids in the request are not valid: they have expired, or never were"] as const)

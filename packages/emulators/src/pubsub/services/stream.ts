@@ -1,10 +1,13 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { StreamingPullResponse } from "../../../gen/google/pubsub/v1/pubsub_pb.js";
 import type { Consumer, Delivery, Lease } from "../broker/consumer.js";
+import { resourceExhausted } from "../errors.js";
 
 /** What may wait in a stream's send buffer, however much the client says it takes. */
 const maxUnsentMessages = 1_000;
 const maxUnsentBytes = 4 * 1024 * 1024;
+
+const maxConfirmations = 1_000;
 
 export type Confirmations = Partial<
   Pick<StreamingPullResponse, "acknowledgeConfirmation" | "modifyAckDeadlineConfirmation">
@@ -66,6 +69,10 @@ export class Stream implements Consumer {
 
   /** Lets the next response carry a confirmation. */
   confirm(confirmation: Confirmations): void {
+    if (this.#confirmations.length >= maxConfirmations) {
+      this.end(resourceExhausted("the client does not read what it asks to be confirmed"));
+      return;
+    }
     this.#confirmations.push(confirmation);
     this.#wake?.();
   }

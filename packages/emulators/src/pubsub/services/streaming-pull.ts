@@ -153,7 +153,8 @@ function apply(request: StreamingPullRequest, subscription: Subscription, stream
     (id, i) => subscription.modifyDeadline([id], modifyDeadlineSeconds[i] ?? 0).length > 0,
   );
   if (!subscription.exactlyOnce) return;
-  const good = modifyDeadlineAckIds.filter((id) => !invalid.includes(id));
+  const bad = new Set(invalid);
+  const good = modifyDeadlineAckIds.filter((id) => !bad.has(id));
   stream.confirm({
     modifyAckDeadlineConfirmation: create(StreamingPullResponse_ModifyAckDeadlineConfirmationSchema, {
       ackIds: good,

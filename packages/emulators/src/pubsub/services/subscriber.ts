@@ -84,10 +84,13 @@ type SubscriptionMethods =
 
 function subscriptionMethods(broker: Broker): Pick<ServiceImpl<typeof Subscriber>, SubscriptionMethods> {
   const show = ({ resource, topic }: Subscription) => shown(resource, topic.resource);
-  const checked = (resource: ReturnType<typeof show>) => {
+  const checked = (resource: ReturnType<typeof show>, before?: ReturnType<typeof show>) => {
     checkSubscription(resource);
     const dead = resource.deadLetterPolicy?.deadLetterTopic;
-    if (dead !== undefined && !broker.topics.has(dead)) throw notFound(`dead-letter topic not found: ${dead}`);
+    const unchanged = dead === before?.deadLetterPolicy?.deadLetterTopic; // it may be gone since
+    if (dead !== undefined && !unchanged && !broker.topics.has(dead)) {
+      throw notFound(`dead-letter topic not found: ${dead}`);
+    }
     return resource;
   };
   return {
@@ -109,7 +112,7 @@ function subscriptionMethods(broker: Broker): Pick<ServiceImpl<typeof Subscriber
         request.updateMask,
         subscriptionFields,
       );
-      broker.updateSubscription(subscription, checked(create(SubscriptionSchema, { ...masked, ...completed(masked) })));
+      broker.updateSubscription(subscription, checked(completed(masked), resource));
       return show(subscription);
     },
     listSubscriptions(request) {
@@ -131,7 +134,7 @@ function subscriptionMethods(broker: Broker): Pick<ServiceImpl<typeof Subscriber
       const pushConfig = request.pushConfig ?? create(PushConfigSchema);
       broker.updateSubscription(
         subscription,
-        checked(create(SubscriptionSchema, { ...subscription.resource, pushConfig })),
+        checked(create(SubscriptionSchema, { ...subscription.resource, pushConfig }), subscription.resource),
       );
       return create(EmptySchema);
     },

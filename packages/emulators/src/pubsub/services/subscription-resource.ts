@@ -73,23 +73,21 @@ function checkDeadLetterPolicy({ deadLetterPolicy }: Subscription): void {
   }
 }
 
-/** What the service fills in when it creates a subscription. */
+/** A new subscription, with what the service fills in. */
 export function withDefaults(request: Subscription): Subscription {
-  return create(SubscriptionSchema, {
-    ...request,
-    ackDeadlineSeconds: request.ackDeadlineSeconds === 0 ? leastAckDeadline : request.ackDeadlineSeconds,
-    pushConfig: request.pushConfig ?? create(PushConfigSchema),
-    messageRetentionDuration: request.messageRetentionDuration ?? durationFromMs(7 * day),
-    expirationPolicy: request.expirationPolicy ?? create(ExpirationPolicySchema, { ttl: durationFromMs(31 * day) }),
-    ...completed(request),
-    detached: false,
-    state: Subscription_State.ACTIVE,
-  });
+  return create(SubscriptionSchema, { ...completed(request), detached: false, state: Subscription_State.ACTIVE });
 }
 
-/** The defaults of policies that are set in part. */
-export function completed({ deadLetterPolicy, retryPolicy }: Subscription): Partial<Subscription> {
-  return {
+/** The defaults of everything that is not set. */
+export function completed(subscription: Subscription): Subscription {
+  const { ackDeadlineSeconds, deadLetterPolicy, retryPolicy } = subscription;
+  return create(SubscriptionSchema, {
+    ...subscription,
+    ackDeadlineSeconds: ackDeadlineSeconds === 0 ? leastAckDeadline : ackDeadlineSeconds,
+    pushConfig: subscription.pushConfig ?? create(PushConfigSchema),
+    messageRetentionDuration: subscription.messageRetentionDuration ?? durationFromMs(7 * day),
+    expirationPolicy:
+      subscription.expirationPolicy ?? create(ExpirationPolicySchema, { ttl: durationFromMs(31 * day) }),
     ...(deadLetterPolicy === undefined
       ? {}
       : { deadLetterPolicy: { ...deadLetterPolicy, maxDeliveryAttempts: deadLetterPolicy.maxDeliveryAttempts || 5 } }),
@@ -102,7 +100,7 @@ export function completed({ deadLetterPolicy, retryPolicy }: Subscription): Part
             maximumBackoff: retryPolicy.maximumBackoff ?? durationFromMs(600_000),
           },
         }),
-  };
+  });
 }
 
 /** A subscription as it is shown: with what its topic retains. */

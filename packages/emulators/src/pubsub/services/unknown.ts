@@ -1,3 +1,4 @@
+import { escaped } from "./legible.js";
 import type { connectNodeAdapter } from "@connectrpc/connect-node";
 
 type Handler = NonNullable<Parameters<typeof connectNodeAdapter>[0]["fallback"]>;
@@ -15,7 +16,7 @@ export const answerUnknown: Handler = (request, response) => {
       ":status": 200,
       "content-type": "application/grpc",
       "grpc-status": String(unimplemented),
-      "grpc-message": encodeURIComponent(`this emulator does not support ${method}`),
+      "grpc-message": escaped(`this emulator does not support ${method}`),
     },
     { endStream: true },
   );
