@@ -14,7 +14,7 @@ import type { Surroundings } from "./surroundings.js";
 import type { Topic } from "./topic.js";
 
 /** What may be handed out and not yet acknowledged, whatever the consumers ask for. */
-const maxOutstanding = 100_000;
+const maxOutstanding = 50_000;
 /** How long a subscription hands out messages before others get their turn, in milliseconds. */
 const turnMs = 10;
 
