@@ -4,16 +4,18 @@ import { join } from "node:path";
 import { firstMessage, quickstartAgain } from "./first-message.js";
 import { formatRow, type Row } from "./measure.js";
 import { noopJob } from "./noop-job.js";
+import { pubsub } from "./pubsub.js";
 import { reload } from "./reload.js";
 import { startup } from "./startup.js";
 
-// npm run bench [-- startup|first-message|reload|noop|quickstart …]
+// npm run bench [-- startup|first-message|reload|noop|pubsub|quickstart …]
 const root = process.cwd();
 const all: Readonly<Record<string, () => Row[] | Promise<Row[]>>> = {
   startup: () => startup(root),
   "first-message": () => firstMessage(root),
   reload: () => reload(root),
   noop: () => noopJob(root),
+  pubsub: () => pubsub(root),
   quickstart: () => quickstartAgain(root),
 };
 const asked = process.argv.slice(2);

@@ -8,6 +8,8 @@ import { startPubSub } from "@klio/emulators";
 
 export interface Broker {
   readonly address: string;
+  /** When it is a process of its own. */
+  readonly pid?: number;
   close(): Promise<void>;
 }
 
@@ -65,6 +67,7 @@ async function startGoogle(): Promise<Broker> {
   await untilReady(address, child);
   return {
     address,
+    ...(child.pid === undefined ? {} : { pid: child.pid }),
     close: async () => {
       const ended = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGKILL");

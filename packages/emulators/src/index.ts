@@ -3,4 +3,4 @@ export { DirectoryInUseError } from "./pubsub/log/directory-lock.js";
 export type { PubSubEvent } from "./pubsub/observe.js";
 export { startPubSub, type PubSubEmulator, type PubSubOptions } from "./pubsub/server.js";
 export { startStorage, type StorageEmulator, type StorageOptions } from "./storage/server.js";
-export type { StorageEvent } from "./storage/store.js";
+export type { StorageEvent } from "./storage/observe.js";

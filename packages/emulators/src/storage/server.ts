@@ -2,7 +2,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { addressOf, listenOrNext } from "../listen.js";
 import { Api, type Call } from "./api.js";
 import { ApiError, badRequest, forbidden, notImplemented } from "./errors.js";
-import { FileStore, type StorageEvent } from "./store.js";
+import type { StorageEvent } from "./observe.js";
+import { FileStore } from "./store.js";
 
 export interface StorageOptions {
   /** The folder with a folder for each bucket; made when absent. */

@@ -19,6 +19,7 @@ import {
 import { checkPreconditions, type Preconditions } from "./preconditions.js";
 import { RecordFiles } from "./record-files.js";
 import { type ObjectRecord, type ObjectSettings, patchSettings } from "./record.js";
+import type { StorageEvent } from "./observe.js";
 
 /** Bytes on disk that are not yet an object. */
 export interface Staged {
@@ -31,14 +32,6 @@ export interface Staged {
 export interface OpenObject {
   readonly record: ObjectRecord;
   readonly file: FileHandle;
-}
-
-/** An object that was written, as it happens; for tests that keep a ledger. */
-export interface StorageEvent {
-  readonly kind: "commit";
-  readonly bucket: string;
-  readonly name: string;
-  readonly generation: string;
 }
 
 /**
