@@ -9,7 +9,7 @@ const modules = join(root, "node_modules");
 const googleApi = ["annotations", "client", "field_behavior", "http", "launch_stage", "resource"];
 
 /** Runs buf over `files` (target path → source path) and writes TypeScript into `out`. `edit` changes a file's text. */
-function generate(files, paths, out, edit = (_target, text) => text) {
+function generate(files, paths, out, { edit = (_target, text) => text, exclude = [] } = {}) {
   const staging = mkdtempSync(join(tmpdir(), "klio-protos-"));
   try {
     for (const [target, source] of Object.entries(files)) {
@@ -31,6 +31,7 @@ function generate(files, paths, out, edit = (_target, text) => text) {
     rmSync(out, { recursive: true, force: true });
     const args = ["generate", staging, "--template", JSON.stringify(template)];
     for (const path of paths) args.push("--path", join(staging, path));
+    for (const type of exclude) args.push("--exclude-type", type);
     execFileSync(process.execPath, [join(modules, "@bufbuild/buf/bin/buf"), ...args], {
       stdio: "inherit",
     });
@@ -62,7 +63,11 @@ export function generateProtocols() {
     files,
     ["google/pubsub/v1/pubsub.proto", "google/rpc/error_details.proto", "journal.proto"],
     join(root, "packages/emulators/gen"),
-    storedAsBytes,
+    {
+      edit: storedAsBytes,
+      // What they say of REST, of resources and of client libraries is of no use here, and costs memory at every start.
+      exclude: ["google.api.**", "google.pubsub.v1.SchemaService"],
+    },
   );
 }
 

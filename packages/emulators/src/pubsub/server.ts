@@ -67,6 +67,9 @@ export async function startPubSub(options: PubSubOptions = {}): Promise<PubSubEm
   }
 }
 
+/** Bytes that a client may send before it has to wait. */
+const connectionWindow = 16 * 1024 * 1024;
+
 class Emulator implements PubSubEmulator {
   readonly #host: string;
   readonly #sessions = new Set<ServerHttp2Session>();
@@ -97,6 +100,8 @@ class Emulator implements PubSubEmulator {
     });
     server.on("session", (session) => {
       this.#sessions.add(session);
+      // The window of HTTP/2, 64 KiB, would let a publisher wait for an answer after each 60 messages.
+      session.setLocalWindowSize(connectionWindow);
       const forget = () => this.#sessions.delete(session);
       session.on("close", forget);
       session.on("error", forget);

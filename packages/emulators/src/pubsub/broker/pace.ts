@@ -1,5 +1,7 @@
-// Room that was made for more than `bulk` messages at once is filled a little later: who acknowledges much at once is often
-// about to leave, and what it gets now would be lost to others until its deadline.
+import type { Consumer } from "./consumer.js";
+
+// The room that a consumer makes by its first acknowledgement of more than `bulk` messages is filled a little later: many take
+// one lot and leave, and what they got meanwhile would be lost to others until its deadline. Who stays is not kept waiting again.
 const bulk = 100;
 const restMs = 50;
 
@@ -7,6 +9,7 @@ const restMs = 50;
 export class Pace {
   #soon: NodeJS.Immediate | undefined;
   #rest: NodeJS.Timeout | undefined;
+  readonly #stayed = new WeakSet<Consumer>();
 
   constructor(readonly dispatch: () => void) {}
 
@@ -15,9 +18,11 @@ export class Pace {
     return this.#rest !== undefined;
   }
 
-  /** Room was made for this many messages. */
-  madeRoom(messages: number): void {
-    if (messages <= bulk) {
+  /** Room was made for this many messages, by these consumers. */
+  madeRoom(messages: number, consumers: ReadonlySet<Consumer>): void {
+    const fresh = messages > bulk ? [...consumers].filter((consumer) => !this.#stayed.has(consumer)) : [];
+    for (const consumer of fresh) this.#stayed.add(consumer);
+    if (fresh.length === 0) {
       this.dispatch();
       return;
     }

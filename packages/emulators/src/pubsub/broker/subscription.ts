@@ -71,14 +71,18 @@ export class Subscription {
   acknowledge(ackIds: readonly string[]): { readonly invalid: string[]; readonly lost: string[] } {
     this.lastUsed = this.around.now();
     const [invalid, lost, settled]: [string[], string[], Entry[]] = [[], [], []];
+    const from = new Set<Consumer>();
     for (const ackId of new Set(ackIds)) {
       const lease = this.#leases.find(ackId);
       if (lease === undefined) invalid.push(ackId);
       else if (this.around.faults.strikes("loseAck")) lost.push(ackId);
-      else for (const entry of this.#acknowledge(lease.entry)) settled.push(entry);
+      else {
+        from.add(lease.consumer);
+        for (const entry of this.#acknowledge(lease.entry)) settled.push(entry);
+      }
     }
     this.#settle(settled);
-    this.#pace.madeRoom(settled.length);
+    this.#pace.madeRoom(settled.length, from);
     return { invalid, lost };
   }
 
