@@ -36,14 +36,17 @@ async function run(faults: Faults, directory?: string): Promise<Outcome> {
     seen.push(m.data.toString());
     m.ack();
   });
-  const published = Array.from({ length: count }, (_, i) => `${i}`);
-  for (const text of published) {
-    // One whose answer was lost is tried again by the client, until it is closed.
-    topic.publishMessage({ data: Buffer.from(text) }).catch(() => undefined);
+  const published: string[] = [];
+  const publishing: Promise<unknown>[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const confirmed = topic.publishMessage({ data: Buffer.from(`${i}`) }).then(() => published.push(`${i}`));
+    publishing.push(confirmed.catch(() => undefined)); // of what was not confirmed nothing is promised
     await sleep(3);
   }
-  const end = Date.now() + 45_000;
-  while (new Set(seen).size < count && Date.now() < end) await sleep(50);
+  await Promise.race([Promise.all(publishing), sleep(8_000)]);
+  published.sort((a, b) => Number(a) - Number(b));
+  const end = Date.now() + 20_000;
+  while (!published.every((text) => seen.includes(text)) && Date.now() < end) await sleep(50);
   await sleep(faults.loseAck === undefined ? 500 : 12_000); // what was forgotten comes again after its deadline
   await subscription.close();
   await client.close();
@@ -51,7 +54,8 @@ async function run(faults: Faults, directory?: string): Promise<Outcome> {
   return { seen, published, struck, events };
 }
 
-const all = ({ seen }: Outcome) => [...new Set(seen)].sort((a, b) => Number(a) - Number(b));
+/** What was confirmed and did not come. */
+const missing = ({ seen, published }: Outcome) => published.filter((text) => !seen.includes(text));
 
 describe("a fault that is asked for", () => {
   it.each<[keyof Faults, Faults, (outcome: Outcome) => void]>([
@@ -96,7 +100,8 @@ describe("a fault that is asked for", () => {
     const outcome = await run({ seed: 11, ...faults });
     expect(outcome.struck.length).toBeGreaterThan(3);
     expect(outcome.struck.every((s) => s.fault === kind)).toBe(true);
-    expect(all(outcome)).toEqual(outcome.published);
+    expect(missing(outcome)).toEqual([]);
+    expect(outcome.published).toHaveLength(count);
     check(outcome);
   });
 
@@ -105,7 +110,8 @@ describe("a fault that is asked for", () => {
     for (const directory of [undefined, folder]) {
       const outcome = await run({ seed: 3, restart: 0.2 }, directory);
       expect(outcome.struck.length).toBeGreaterThan(1);
-      expect(all(outcome)).toEqual(outcome.published);
+      expect(missing(outcome)).toEqual([]);
+      expect(outcome.published.length).toBeGreaterThan(count / 2);
     }
     await rm(folder, { recursive: true });
   });
