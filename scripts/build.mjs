@@ -1,7 +1,7 @@
 // Builds everything that ships: protocols, runtime, command line, templates. Run by scripts/setup.mjs when sources changed.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join, relative } from "node:path";
+import { join, relative, sep } from "node:path";
 import { build } from "esbuild";
 import { buildEmulators } from "./build-emulators.mjs";
 import { buildRuntime } from "./build-runtime.mjs";
@@ -50,7 +50,8 @@ const lazy = {
   name: "lazy",
   setup(setup) {
     setup.onResolve({ filter: /^\.\/[\w-]+\.js$/ }, ({ path, importer }) => {
-      const folder = Object.keys(lazyModules).find((f) => importer.includes(`/src/${f}/`));
+      const within = relative(join(root, "src"), importer).split(sep);
+      const folder = within.length === 2 ? within[0] : undefined;
       if (!lazyModules[folder]?.includes(path.slice(2, -3))) return undefined;
       // Every bundle that loads one lies two folders below dist.
       return { path: `../../${folder}/${path.slice(2)}`, external: true };

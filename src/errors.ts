@@ -7,6 +7,8 @@ export class KlioError extends Error {
   readonly hint: string | undefined;
   /** Single problems, each with its place: `file:line:column: …`. */
   readonly details: readonly string[];
+  /** What the command ends with. */
+  readonly exitCode: number;
   /** What `--json` shows besides code and message. */
   readonly data: Readonly<Record<string, unknown>>;
 
@@ -17,6 +19,7 @@ export class KlioError extends Error {
       readonly hint?: string;
       readonly details?: readonly string[];
       readonly data?: Readonly<Record<string, unknown>>;
+      readonly exitCode?: number;
       readonly cause?: unknown;
     } = {},
   ) {
@@ -24,6 +27,7 @@ export class KlioError extends Error {
     this.code = code;
     this.hint = options.hint;
     this.details = options.details ?? [];
+    this.exitCode = options.exitCode ?? 1;
     this.data = options.data ?? {};
   }
 }

@@ -1,3 +1,4 @@
+import { pubsubAddress } from "@klio/runtime/emulator-url";
 import { KlioError } from "../errors.js";
 import type { SubscriberClient } from "./google-pubsub.js";
 
@@ -95,8 +96,7 @@ async function emulatorOptions(address: string) {
   // Otherwise the client looks for Google's metadata server on the network, in vain and with a warning.
   process.env["METADATA_SERVER_DETECTION"] ??= "none";
   const { grpc } = await import("./google-pubsub.js");
-  const [host = "127.0.0.1", port = "8085"] = address.replace(/^https?:\/\//, "").split(":");
-  return { servicePath: host, port: Number(port), sslCreds: grpc.credentials.createInsecure(), projectId: "emulator" };
+  return { ...pubsubAddress(address), sslCreds: grpc.credentials.createInsecure(), projectId: "emulator" };
 }
 
 async function created(call: Promise<unknown>): Promise<Created> {

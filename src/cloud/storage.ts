@@ -7,7 +7,11 @@ export interface StorageAdmin {
 
 /** `emulator` is `http://host:port`; absent: Cloud Storage with the application's default credentials. */
 export async function openStorage(project: string, emulator: string | undefined): Promise<StorageAdmin> {
-  if (emulator !== undefined) process.env["METADATA_SERVER_DETECTION"] ??= "none"; // see pubsub.ts
+  if (emulator !== undefined) {
+    process.env["METADATA_SERVER_DETECTION"] ??= "none"; // see pubsub.ts
+    // To the client, the variable counts for more than its option.
+    process.env["STORAGE_EMULATOR_HOST"] = emulator;
+  }
   const { Storage } = await import("./google-storage.js");
   const storage = new Storage({ projectId: project, ...(emulator === undefined ? {} : { apiEndpoint: emulator }) });
   return {

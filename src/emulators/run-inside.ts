@@ -1,4 +1,5 @@
 import { constants } from "node:os";
+import type { Writable } from "node:stream";
 import { execa } from "execa";
 import { KlioError } from "../errors.js";
 
@@ -7,31 +8,39 @@ export interface Ran {
   readonly exitCode: number;
 }
 
-/** Signals that are passed on; of those from a terminal the command gets its own. */
-const passedOn = ["SIGTERM", "SIGHUP"] as const;
+/** Signals that are passed on. */
+const passedOn = ["SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
-/** Runs a command to its end with variables of its own, on this process's terminal. Throws a KlioError when it cannot start. */
+/** Runs a command to its end with variables of its own, on this process's terminal; `stdout`: where that of the command goes. Throws a KlioError when it cannot start. */
 export async function runInside(
   command: readonly [string, ...string[]],
   environment: Readonly<Record<string, string>>,
+  stdout: "inherit" | Writable,
 ): Promise<Ran> {
   const [file, ...args] = command;
-  const child = execa(file, args, { stdio: "inherit", env: environment, reject: false, forceKillAfterDelay: false });
+  const child = execa(file, args, {
+    stdio: ["inherit", stdout, "inherit"],
+    env: environment,
+    reject: false,
+    forceKillAfterDelay: false,
+  });
   const pass = (signal: NodeJS.Signals) => {
     child.kill(signal);
   };
-  const wait = () => undefined; // Ctrl-C ends the command, which then ends this
+  // Ctrl-C in a terminal reaches the command too, which then ends this; from elsewhere it has to be passed on.
+  const interrupt = process.stdin.isTTY ? () => undefined : pass;
   for (const signal of passedOn) process.on(signal, pass);
-  process.on("SIGINT", wait);
+  process.on("SIGINT", interrupt);
   try {
     const result = await child;
     if (result.exitCode !== undefined) return { exitCode: result.exitCode };
     if (result.signal !== undefined) return { exitCode: 128 + constants.signals[result.signal] };
     throw new KlioError("EXEC_START", `${file} cannot be started: ${result.originalMessage ?? result.shortMessage}`, {
+      exitCode: result.code === "EACCES" ? 126 : 127, // as shells have it
       hint: "Is it installed, and on the PATH? A command of the shell needs one: -- sh -c '…'",
     });
   } finally {
     for (const signal of passedOn) process.off(signal, pass);
-    process.off("SIGINT", wait);
+    process.off("SIGINT", interrupt);
   }
 }

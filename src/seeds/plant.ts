@@ -24,7 +24,11 @@ export async function plant(seed: Seed, project: string, emulators: Emulators): 
     try {
       planted.push({ kind, name, state: await work });
     } catch (error) {
-      throw new KlioError("SEED_REFUSED", `${kind} ${name}: ${(error as Error).message}`, { cause: error });
+      const said = (error as Error).message.replace(/^\d+ [A-Z_]+: /, "");
+      throw new KlioError("SEED_REFUSED", `${kind} ${name}: ${said}`, {
+        hint: "Mend the seed file, then try again: what exists by now stays as it is.",
+        cause: error,
+      });
     }
   };
   const name = (collection: string, id: string) => (id.includes("/") ? id : `projects/${project}/${collection}/${id}`);
@@ -64,9 +68,9 @@ export async function plant(seed: Seed, project: string, emulators: Emulators): 
 function objectsOf(path: string, to: string): [string, string][] {
   if (!statSync(path).isDirectory()) return [[path, to === "" ? (path.split(sep).at(-1) ?? path) : to]];
   return readdirSync(path, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => {
-      const file = join(entry.parentPath, entry.name);
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => statSync(file).isFile())
+    .map((file) => {
       return [file, to + relative(path, file).split(sep).join("/")];
     });
 }

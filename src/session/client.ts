@@ -37,8 +37,8 @@ export interface Session extends SessionAddresses {
   onGone(handle: () => void): void;
   /** Lets the session stay when its last client has left. */
   keep(): Promise<boolean>;
-  /** Ends the session for everybody; resolves once its process has let go of everything. */
-  stop(): Promise<void>;
+  /** Ends the session for everybody, `reset` with what its Pub/Sub has stored; resolves once its process has let go of everything. */
+  stop(reset: boolean): Promise<void>;
   leave(): void;
 }
 
@@ -67,7 +67,7 @@ export async function joinSession(
   while (Date.now() < end) {
     const found = await greetOwner(key);
     if (found !== undefined) {
-      const connection = new Connection(found.socket, found.hello, process !== undefined);
+      const connection = new Connection(found.socket, found.hello, found.hello.pid === process?.pid);
       if (await connection.hold()) return connection;
       connection.leave();
     } else if (process?.failed === true) {
@@ -100,7 +100,7 @@ async function greetOwner(key: SessionKey): Promise<{ socket: Socket; hello: Hel
       if (found.hello.protocol === sessionProtocol) return found;
       found.socket.destroy();
       throw new KlioError("SESSION_VERSION", "the running local session is of another version of klio", {
-        hint: "Stop the jobs that run in it, then try again.",
+        hint: `End it, then try again: kill ${String(found.hello.pid)}`,
       });
     }
     found.socket.destroy();
@@ -109,19 +109,20 @@ async function greetOwner(key: SessionKey): Promise<{ socket: Socket; hello: Hel
 }
 
 interface StartedProcess {
+  readonly pid: number | undefined;
   ended: boolean;
   failed: boolean;
 }
 
 function startProcess(key: SessionKey, entry: string, options: SessionOptions): StartedProcess {
   mkdirSync(stateDirectory(key), { recursive: true, mode: 0o700 });
-  const log = openSync(logPath(key), "w", 0o600);
+  const log = openSync(logPath(key), "a", 0o600);
   const child = spawn(process.execPath, [entry, JSON.stringify({ key, options })], {
     detached: true,
     stdio: ["ignore", log, log],
     cwd: stateDirectory(key),
   });
-  const state: StartedProcess = { ended: false, failed: false };
+  const state: StartedProcess = { pid: child.pid, ended: false, failed: false };
   child.once("error", () => {
     state.failed = true;
   });
@@ -181,9 +182,9 @@ class Connection implements Session {
     return this.#ask({ type: "keep" });
   }
 
-  async stop(): Promise<void> {
+  async stop(reset: boolean): Promise<void> {
     const gone = new Promise<void>((resolve) => this.socket.once("close", resolve));
-    send(this.socket, { type: "stop" });
+    send(this.socket, { type: "stop", reset });
     await gone;
   }
 

@@ -1,7 +1,8 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Faults } from "@klio/emulators/faults";
 import { isAlive } from "@klio/runtime/processes";
+import { KlioError } from "../errors.js";
 
 export interface PrivateEmulators {
   /** `host:port`. */
@@ -34,13 +35,21 @@ export async function startPrivate(host: string, temporary: string, faults: Faul
       storage: storage.url,
       root: storage.root,
       async close() {
-        await Promise.all([pubsub.close(), storage.close()]);
-        remove();
+        try {
+          await Promise.all([pubsub.close(), storage.close()]);
+        } finally {
+          remove();
+        }
       },
     };
   } catch (error) {
     remove();
-    throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== "EADDRNOTAVAIL" && code !== "ENOTFOUND" && code !== "EINVAL") throw error;
+    throw new KlioError("EMULATORS_BIND", `the emulators cannot listen on ${host}: ${message}`, {
+      hint: "--bind takes an address of this machine; see: ip address",
+      cause: error,
+    });
   }
 }
 
@@ -48,6 +57,12 @@ export async function startPrivate(host: string, temporary: string, faults: Faul
 function sweep(temporary: string): void {
   for (const name of readdirSync(temporary)) {
     const pid = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(temporary, name), { recursive: true, force: true });
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    try {
+      const path = join(temporary, name);
+      if (statSync(path).uid === process.getuid?.()) rmSync(path, { recursive: true, force: true });
+    } catch {
+      // Somebody else's, or gone: no reason not to start.
+    }
   }
 }

@@ -9,7 +9,10 @@ const { key, options } = JSON.parse(argument) as { key: SessionKey; options: Ses
 serveSession(key, options).then(
   () => process.exit(0),
   (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    // Of an address that cannot be used, and the like, the sentence says it all.
+    const said =
+      error instanceof Error && "code" in error ? error.message : error instanceof Error ? error.stack : error;
+    process.stderr.write(`${String(said)}\n`);
     process.exit(1);
   },
 );

@@ -53,8 +53,8 @@ export type ToSession =
   | { readonly type: "hold" }
   /** Stay when the last client leaves. */
   | { readonly type: "keep" }
-  /** End now. */
-  | { readonly type: "stop" }
+  /** End now, and delete what Pub/Sub has stored if that is wanted. */
+  | { readonly type: "stop"; readonly reset: boolean }
   /** A job runs for as long as this connection is open. */
   | { readonly type: "job"; readonly name: string }
   | { readonly type: "outcome"; readonly outcome: Outcome }

@@ -5,6 +5,7 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type PubSubEmulator, startPubSub, startStorage, type StorageEmulator } from "@klio/emulators";
 import { elect } from "./election.js";
+import { forgetKept, readKept, writeKept } from "./kept.js";
 import type { SessionOptions } from "./options.js";
 import { pubsubDirectory, type SessionKey, socketDirectory, stateDirectory } from "./paths.js";
 import { type Hello, receive, send, sessionProtocol, type ToSession } from "./protocol.js";
@@ -34,13 +35,23 @@ class SessionServer {
   });
   #over: () => void = () => undefined;
   #kept = false;
+  #reset = false;
 
   constructor(
     readonly key: SessionKey,
-    readonly options: SessionOptions,
+    public options: SessionOptions,
   ) {}
 
+  /** One that was to stay and was killed goes on as it was. */
+  #takeOverKept(): void {
+    const kept = readKept(this.key);
+    if (kept === undefined) return;
+    this.options = kept;
+    this.#kept = true;
+  }
+
   async run(): Promise<void> {
+    this.#takeOverKept();
     const directory = socketDirectory(this.key);
     const root = join(stateDirectory(this.key), "storage");
     mkdirSync(root, { recursive: true, mode: 0o700 });
@@ -82,6 +93,8 @@ class SessionServer {
   async #close(seat: string, directory: string): Promise<void> {
     this.#state = "ending";
     await Promise.all([this.#pubsub?.close(), this.#storage?.close()]);
+    // While the seat is taken, nobody else uses the directory.
+    if (this.#reset) await rm(pubsubDirectory(this.key), { recursive: true, force: true });
     await rm(seat, { force: true });
     this.#server.close();
     for (const socket of this.#greeters) socket.destroy();
@@ -95,8 +108,12 @@ class SessionServer {
   #hello(): Hello {
     const { pubsubPort, storagePort } = this.options;
     const moved = [
-      ...(this.#pubsub !== undefined && this.#pubsub.port !== pubsubPort ? [`Pub/Sub: ${pubsubPort}`] : []),
-      ...(this.#storage !== undefined && this.#storage.port !== storagePort ? [`Cloud Storage: ${storagePort}`] : []),
+      ...(this.#pubsub !== undefined && pubsubPort !== 0 && this.#pubsub.port !== pubsubPort
+        ? [`Pub/Sub: ${pubsubPort}`]
+        : []),
+      ...(this.#storage !== undefined && storagePort !== 0 && this.#storage.port !== storagePort
+        ? [`Cloud Storage: ${storagePort}`]
+        : []),
     ];
     return {
       type: "hello",
@@ -142,9 +159,12 @@ class SessionServer {
         break;
       case "keep":
         this.#kept = this.#state === "owner";
+        if (this.#kept) writeKept(this.key, this.options);
         send(socket, { type: this.#kept ? "held" : "refused" });
         break;
       case "stop":
+        forgetKept(this.key);
+        this.#reset = message.reset;
         this.#over();
         break;
       case "job":

@@ -96,7 +96,7 @@ export abstract class KlioCommand extends Command {
 
   protected override async catch(error: Error & { exitCode?: number }): Promise<unknown> {
     if (error instanceof KlioError) {
-      process.exitCode = 1;
+      process.exitCode = error.exitCode;
       if (this.jsonEnabled()) this.logJson(this.toErrorJson(error));
       else process.stderr.write(`${renderError(error)}\n`);
       return undefined;

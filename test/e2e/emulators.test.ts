@@ -123,7 +123,7 @@ describe("klio emulators start, status, env, stop", () => {
     const refused = await user.klio(["emulators", "stop", "--project", "test-project"]);
     expect(refused.stderr).toContain("used-job runs with the emulators");
     const other = await user.klio(["emulators", "start", "--project", "test-project", "--in-memory"]);
-    expect(other.stderr).toContain("run already, without --in-memory");
+    expect(other.stderr).toContain("run already, and not with this: --in-memory");
     const kept = JSON.parse(
       (await user.klio(["emulators", "start", "--project", "test-project", "--json"])).stdout,
     ) as Started;
@@ -131,6 +131,13 @@ describe("klio emulators start, status, env, stop", () => {
     await job.finished;
     const { stdout } = await user.klio(["emulators", "status", "--project", "test-project", "--json"]);
     expect(JSON.parse(stdout)).toMatchObject({ running: true, pid: kept.pid, jobs: [] });
+    // Killed, it is started by the next who needs it, and stays again.
+    process.kill(kept.pid, "SIGKILL");
+    const next = user.start(["job", "run", "--direct-runner", "--json"], directory);
+    await next.untilEvent({ event: "ready" });
+    next.child.kill("SIGTERM");
+    await next.finished;
+    expect((await user.klio(["emulators", "status", "--project", "test-project"])).code).toBe(0);
     await user.klio(["emulators", "stop", "--project", "test-project"]);
     expect(await user.processesLeft()).toEqual([]);
   });
@@ -146,6 +153,55 @@ describe("klio emulators start, status, env, stop", () => {
     const port = new URL(storage).port;
     await expect(fetch(`http://127.0.0.1:${port}/storage/v1/b?project=x`)).rejects.toThrow();
     await user.klio(["emulators", "stop"]);
+  });
+});
+
+describe("emulators that are started or stopped beside others", () => {
+  it("are started once, and the one who came second hears of other flags", async () => {
+    const [first, second] = await Promise.all([
+      user.klio(["emulators", "start", "--json"]),
+      user.klio(["emulators", "start", "--json", "--in-memory"]),
+    ]);
+    const outcomes = [first, second].map(
+      ({ stdout }) => JSON.parse(stdout) as Partial<Started> & { error?: { code: string } },
+    );
+    expect(outcomes.filter((o) => o.started === true)).toHaveLength(1);
+    // Whoever won, the other either agrees or says in what they differ.
+    const other = outcomes.find((o) => o.started !== true);
+    expect(other?.error?.code ?? "agrees").toMatch(/^(?:EMULATORS_RUN|agrees)$/);
+    await user.klio(["emulators", "stop"]);
+    expect(await user.processesLeft()).toEqual([]);
+  });
+
+  it("are started again by a job that goes on, with nothing in them after a reset", async () => {
+    const directory = await user.job("again-job");
+    const job = user.start(["job", "run", "--direct-runner", "--json"], directory);
+    await job.untilEvent({ event: "ready" });
+    const flags = ["--project", "test-project", "--force", "--reset-pubsub"];
+    const stopped = await user.klio(["emulators", "stop", ...flags]);
+    expect(stopped.stderr).toContain("again-job goes on, and starts them again");
+    await job.untilEvent({ event: "session-gone" });
+    const published = await user.klio(["message", "publish", "ada", "--wait", "--timeout", "60"], directory);
+    expect(published.stdout + published.stderr).toContain("ada");
+    job.child.kill("SIGTERM");
+    await job.finished;
+    expect(await user.processesLeft()).toEqual([]);
+  });
+
+  it("listen on IPv6, and answer there", async () => {
+    const { code, stdout, stderr } = await user.klio([
+      "emulators",
+      "exec",
+      "--bind",
+      "::",
+      "--seed-file",
+      "seed.yaml",
+      "--",
+      "sh",
+      "-c",
+      'curl -s -o /dev/null -w "%{http_code}" "$STORAGE_EMULATOR_HOST/storage/v1/b/uploads"',
+    ]);
+    expect([code, stdout, stderr]).toEqual([0, "200", ""]);
   });
 });
 
@@ -177,16 +233,18 @@ describe("klio emulators exec", () => {
     expect(readdirSync(user.home)).not.toContain("hacked");
   });
 
-  it("begins with what the seed file says", async () => {
+  it("begins with what the seed file says, whatever the shell's variables say", async () => {
+    const elsewhere = { STORAGE_EMULATOR_HOST: "http://127.0.0.1:9", PUBSUB_EMULATOR_HOST: "127.0.0.1:9" };
     const list = 'curl -s "$STORAGE_EMULATOR_HOST/storage/v1/b/uploads/o"';
-    const { stdout } = await exec(["--seed-file", "seed.yaml"], "sh", "-c", list);
+    const args = ["emulators", "exec", "--seed-file", "seed.yaml", "--", "sh", "-c", list];
+    const { stdout } = await user.klio(args, user.home, elsewhere);
     const { items } = JSON.parse(stdout) as { items: { name: string }[] };
     expect(items.map((i) => i.name)).toEqual(["in/deep/a b.txt"]);
   });
 
   it("says what it cannot start, and leaves nothing", async () => {
     const { code, stderr } = await exec([], "no-such-program");
-    expect(code).toBe(1);
+    expect(code).toBe(127);
     expect(stderr).toContain("no-such-program cannot be started");
     expect(user.leftovers()).toEqual([]);
   });
@@ -200,6 +258,15 @@ describe("klio emulators exec", () => {
     running.child.kill("SIGTERM");
     expect((await running.finished).code).toBe(5);
     expect(await user.processesLeft()).toEqual([]);
+    expect(user.leftovers()).toEqual([]);
+  });
+
+  it("passes an interrupt on that comes from no terminal", async () => {
+    const script = 'trap "exit 6" INT; echo up; while :; do sleep 0.1; done';
+    const running = user.start(["emulators", "exec", "--", "sh", "-c", script], user.home);
+    while (!running.stdout.includes("up")) await new Promise((resolve) => setTimeout(resolve, 50));
+    running.child.kill("SIGINT");
+    expect((await running.finished).code).toBe(6);
     expect(user.leftovers()).toEqual([]);
   });
 
@@ -230,7 +297,9 @@ describe("klio emulators exec", () => {
         process.cwd(),
       );
     expect(Number((await run()).stdout)).toBe(20);
-    expect(Number((await run("--fault", "duplicate=1")).stdout)).toBe(40);
+    const faulty = await run("--fault", "duplicate=1");
+    expect(Number(faulty.stdout)).toBe(40);
+    expect(faulty.stderr).toMatch(/the same faults again: --fault-seed \d+/);
   });
 });
 
@@ -257,6 +326,17 @@ describe("a mistake", () => {
     writeFileSync(join(user.home, "seed.yaml"), "buckets: [b-1]\nfiles:\n  - { from: nowhere, bucket: b-1 }\n");
     const missing = await user.klio(["emulators", "exec", "--seed-file", "seed.yaml", "--", "true"]);
     expect(missing.stderr).toContain("nowhere");
+  });
+
+  it("in an address, a project or a command line says what to do", async () => {
+    const exec = (...args: readonly string[]) => user.klio(["emulators", "exec", ...args]);
+    expect((await exec("--bind", "203.0.113.7", "--", "true")).stderr).toContain("[EMULATORS_BIND]");
+    expect((await user.klio(["emulators", "start", "--bind", "203.0.113.7"])).stderr).toContain("EADDRNOTAVAIL");
+    expect((await user.klio(["emulators", "status", "--project", ".."])).stderr).toContain("[PROJECT_ID]");
+    expect((await exec("echo", "hello", "--", "--grep")).stderr).toContain("before --");
+    writeFileSync(join(user.home, "klio-job.yaml"), "job_name: $NAME\n");
+    expect((await user.klio(["emulators", "stop"])).stderr).toContain("--project PROJECT_ID");
+    expect(await user.processesLeft()).toEqual([]);
   });
 
   it("in a fault is shown with the nearest right one", async () => {

@@ -25,6 +25,12 @@ export function listen(server: Server, host: string, port: number): Promise<numb
   });
 }
 
+/** An address by which this machine reaches what listens on `host`: a wildcard is none. */
+export function reachable(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
+}
+
 /** `host:port`, as it stands in a URL. */
 export function addressOf(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

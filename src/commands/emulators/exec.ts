@@ -28,14 +28,24 @@ and GOOGLE_CLOUD_PROJECT for the command, runs it, stops them, and ends with its
     // Behind --, everything is the command's, a second -- as well.
     const dashes = this.argv.indexOf("--");
     const [file, ...args] = dashes < 0 ? argv.map(String) : this.argv.slice(dashes + 1);
+    if (dashes >= 0 && argv.length > this.argv.length - dashes - 1) {
+      throw new KlioError("EXEC_START", "there is something of the command before --", {
+        hint: "All of it goes behind: klio emulators exec -- npm test -- --watch",
+      });
+    }
     if (file === undefined) throw new KlioError("EXEC_START", "there is no command to run");
     const project = projectFrom(flags.project, process.cwd(), process.env);
     const seed = flags["seed-file"] === undefined ? undefined : loadSeed(flags["seed-file"], process.cwd());
     const faults = faultsFrom(flags.fault ?? [], flags["fault-seed"], flags["fault-delay"]);
+    if (faults.seed !== undefined) this.tell(`the same faults again: --fault-seed ${faults.seed}`);
     const emulators = await startPrivate(flags.bind, tmpdir(), faults);
     try {
       if (seed !== undefined) await plant(seed, project, emulators);
-      const { exitCode } = await runInside([file, ...args], environmentOf(emulators, project));
+      const { exitCode } = await runInside(
+        [file, ...args],
+        environmentOf(emulators, project),
+        this.jsonEnabled() ? process.stderr : "inherit", // stdout is for the result then
+      );
       process.exitCode = exitCode;
       return { project, exitCode };
     } finally {

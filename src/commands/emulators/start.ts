@@ -3,7 +3,14 @@ import { Flags } from "@oclif/core";
 import { environmentOf, exportLines, faultsFrom, projectFrom, shellOf } from "../../emulators/index.js";
 import { KlioError } from "../../errors.js";
 import { loadSeed, plant } from "../../seeds/index.js";
-import { defaultOptions, joinSession, type Session, type SessionOptions } from "../../session/index.js";
+import {
+  defaultOptions,
+  findSession,
+  forgetKept,
+  joinSession,
+  type Session,
+  type SessionOptions,
+} from "../../session/index.js";
 import { projectFlag, startFlags } from "../../ui/emulator-flags.js";
 import { KlioCommand, paragraphs } from "../../ui/klio-command.js";
 
@@ -33,12 +40,14 @@ Messages, topics, subscriptions and objects are still there after a stop, or a k
     ...startFlags,
     "pubsub-port": Flags.integer({
       description: "port of Pub/Sub; when it is taken, a free one is used",
+      helpValue: "PORT",
       default: defaultOptions.pubsubPort,
       min: 0,
       max: 65_535,
     }),
     "storage-port": Flags.integer({
       description: "port of Cloud Storage; when it is taken, a free one is used",
+      helpValue: "PORT",
       default: defaultOptions.storagePort,
       min: 0,
       max: 65_535,
@@ -59,7 +68,11 @@ Messages, topics, subscriptions and objects are still there after a stop, or a k
     };
     if (["0.0.0.0", "::"].includes(flags.bind))
       this.tell("! every machine that reaches this one can use the emulators");
-    const session = await joinSession(this.sessionKey(project), this.assets.sessionEntry, options);
+    const key = this.sessionKey(project);
+    const running = await findSession(key);
+    running?.leave();
+    if (running === undefined) forgetKept(key); // of one that was killed: what is said now counts
+    const session = await joinSession(key, this.assets.sessionEntry, options);
     try {
       const asked = Object.entries(flagsOf)
         .filter(([flag]) => flag in flags && metadata.flags[flag]?.setFromDefault !== true)
@@ -70,8 +83,8 @@ Messages, topics, subscriptions and objects are still there after a stop, or a k
           asked.map(([flag]) => flag),
         );
       }
-      if (!(await session.keep())) throw new KlioError("SESSION_START", "the emulators ended while they were started");
       const planted = seed === undefined ? [] : await plant(seed, project, session);
+      if (!(await session.keep())) throw new KlioError("SESSION_START", "the emulators ended while they were started");
       return this.#show(session, project, planted);
     } finally {
       session.leave();
@@ -79,9 +92,11 @@ Messages, topics, subscriptions and objects are still there after a stop, or a k
   }
 
   #show(session: Session, project: string, planted: Awaited<ReturnType<typeof plant>>) {
-    const { pubsub, storage, root, pid, started, moved } = session;
+    const { pubsub, storage, root, pid, started, moved, options } = session;
     this.tell(`${started ? "started" : "running already"}, for project ${project} (process ${pid})`);
-    for (const usual of moved) this.tell(`! its usual port is taken: ${usual}`);
+    if (started && moved.length > 0) this.tell(`! taken, so free ports are used: ${moved.join(", ")}`);
+    if (started && options.faults.seed !== undefined)
+      this.tell(`the same faults again: --fault-seed ${options.faults.seed}`);
     for (const { kind, name, state } of planted)
       this.tell(`  ${kind} ${name}${state === "existed" ? " (was there)" : ""}`);
     const environment = environmentOf({ pubsub, storage }, project);
@@ -101,7 +116,11 @@ function evaluated(shell: string, project: string): string {
 
 function runsAlready(project: string, asked: readonly string[]): KlioError {
   const flags = asked.map((name) => `--${name}`).join(", ");
-  return new KlioError("EMULATORS_RUN", `the emulators of project ${project} run already, without ${flags}`, {
-    hint: `Stop them first: klio emulators stop --project ${project}`,
-  });
+  return new KlioError(
+    "EMULATORS_RUN",
+    `the emulators of project ${project} run already, and not with this: ${flags}`,
+    {
+      hint: `Stop them first: klio emulators stop --project ${project}`,
+    },
+  );
 }

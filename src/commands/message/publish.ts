@@ -154,6 +154,8 @@ function missingTopic(topic: string, broker: BrokerChoice): KlioError {
   const hint =
     broker.emulator === undefined
       ? `Create it: gcloud pubsub topics create ${id} --project ${project}. To work on this machine, start the job first: klio job run --direct-runner`
-      : "Start the job first, which creates it: klio job run --direct-runner";
+      : broker.session === undefined
+        ? "Is this the right emulator? The local session of the job's project is used when PUBSUB_EMULATOR_HOST is unset: unset PUBSUB_EMULATOR_HOST"
+        : "Start the job first, which creates it: klio job run --direct-runner";
   return new KlioError("TOPIC_MISSING", `there is no topic ${topic} in ${broker.where}`, { hint });
 }

@@ -283,9 +283,9 @@ export class LocalJob {
     this.#tell({
       event: "session-gone",
       severity: "WARNING",
-      message: "the local session is gone, and the messages in it; the job starts again in another",
+      message: "the local session is gone; the job starts again in another, with what was stored",
     });
-    // Nothing of it can be published or acknowledged any more: no grace.
+    // What is in hand can be neither published nor acknowledged there any more: no grace.
     await this.#startAnew(this.job, true);
   }
 

@@ -1,7 +1,7 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Publisher, Subscriber } from "../../gen/google/pubsub/v1/pubsub_pb.js";
-import { addressOf, listen, listenOrNext } from "../listen.js";
+import { addressOf, listen, listenOrNext, reachable } from "../listen.js";
 import { Broker } from "./broker/broker.js";
 import { unavailable } from "./errors.js";
 import { type FaultEvent, type Faults, FaultSchedule } from "./faults.js";
@@ -89,7 +89,7 @@ class Emulator implements PubSubEmulator {
   }
 
   get address(): string {
-    return addressOf(this.#host, this.port);
+    return addressOf(reachable(this.#host), this.port);
   }
 
   /** Binds the address first: a broker works from the moment it is there. */

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { addressOf, listenOrNext } from "../listen.js";
+import { addressOf, listenOrNext, reachable } from "../listen.js";
 import { Api, type Call } from "./api.js";
 import { ApiError, badRequest, forbidden, notImplemented } from "./errors.js";
 import type { StorageEvent } from "./observe.js";
@@ -31,11 +31,11 @@ export async function startStorage(options: StorageOptions): Promise<StorageEmul
   const store = await FileStore.open(options.root, options.observe);
   const api = new Api(store);
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 30_000 }, (request, response) => {
-    void answer(api, request, response);
+    void answer(api, host, request, response);
   });
   const port = await listenOrNext(server, host, options.port ?? 0);
   return {
-    url: `http://${addressOf(host, port)}`,
+    url: `http://${addressOf(reachable(host), port)}`,
     port,
     root: store.root,
     close: () =>
@@ -48,9 +48,9 @@ export async function startStorage(options: StorageOptions): Promise<StorageEmul
   };
 }
 
-async function answer(api: Api, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(api: Api, host: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
-    refuseForeignPages(request);
+    refuseForeignPages(request, host);
     await route(api, request, response);
   } catch (error) {
     const known = error instanceof ApiError ? error : new ApiError(500, "backendError", String(error));
@@ -108,13 +108,16 @@ function decodeSegment(segment: string): string {
 }
 
 /** A page in the user's browser must not reach the emulator: neither directly (Origin) nor by a rebound name (Host). */
-function refuseForeignPages(request: IncomingMessage): void {
-  const loopback = /^(?:localhost|127(?:\.\d+){3}|\[::1\]|host\.docker\.internal|(?:\d+\.){3}\d+)(?::\d+)?$/;
+function refuseForeignPages(request: IncomingMessage, bound: string): void {
+  // A name could be rebound to this machine; an address, or the name the emulator was bound to, could not.
+  const known =
+    /^(?:localhost|host\.docker\.internal|host\.containers\.internal|(?:\d+\.){3}\d+|\[[0-9a-f:.]+\])(?::\d+)?$/i;
+  const ours = (authority: string) => known.test(authority) || authority.replace(/:\d+$/, "") === bound;
   const origin = request.headers.origin;
-  if (origin !== undefined && !loopback.test(origin.replace(/^https?:\/\//, ""))) {
+  if (origin !== undefined && !ours(origin.replace(/^https?:\/\//, ""))) {
     throw forbidden("requests from web pages are refused");
   }
-  if (!loopback.test(request.headers.host ?? "localhost")) {
+  if (!ours(request.headers.host ?? "localhost")) {
     throw forbidden(`requests for host ${request.headers.host} are refused`);
   }
 }

@@ -125,6 +125,23 @@ describe("a log on disk", () => {
     expect(warnings.join("\n")).toContain("damaged");
   });
 
+  it("finds the next message behind a damaged length", () => {
+    const log = open(new FileSegments(folder));
+    log.append(["one", "two", "three", "four"].map((text) => message(text)));
+    const second = log.read(0).records[1]?.position ?? 0;
+    log.close();
+    for (const byte of [0, 1, 2, 3]) {
+      const bytes = readFileSync(last());
+      const damaged = Buffer.from(bytes);
+      damaged[second + byte] = (damaged[second + byte] ?? 0) ^ 0x10;
+      writeFileSync(last(), damaged);
+      const again = open(new FileSegments(folder));
+      expect(all(again)).toEqual(["one", "three", "four"]);
+      again.close();
+      writeFileSync(last(), bytes);
+    }
+  });
+
   it("goes on behind a segment whose end is missing", () => {
     const log = open(new FileSegments(folder, 100));
     for (let i = 0; i < 10; i += 1) log.append([message(`message ${i}`)]);

@@ -1,5 +1,6 @@
 import { PublisherClient, SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.js";
 import { grpc } from "google-gax";
+import { pubsubAddress } from "../emulator-url.js";
 
 // Of the official client only the low-level part: the high-level one stops extending leases after 60 minutes and gives back
 // what is in hand when it is closed.
@@ -25,8 +26,7 @@ export function connect(emulator: string | undefined): Clients {
 }
 
 function emulatorOptions(address: string) {
-  const [host = "127.0.0.1", port = "8085"] = address.replace(/^https?:\/\//, "").split(":");
-  return { servicePath: host, port: Number(port), sslCreds: grpc.credentials.createInsecure(), projectId: "emulator" };
+  return { ...pubsubAddress(address), sslCreds: grpc.credentials.createInsecure(), projectId: "emulator" };
 }
 
 /** Status codes: https://grpc.io/docs/guides/status-codes/ */

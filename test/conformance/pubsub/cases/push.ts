@@ -66,10 +66,14 @@ export const pushCases: Cases = {
     await c.publish(topic, "queued");
     await c.subscriber.modifyPushConfig({ subscription, pushConfig: { pushEndpoint: target.url } });
     await until(() => target.pushed.length === 1, "the backlog to be pushed");
+    const retained = { name: subscription, ackDeadlineSeconds: 20 };
+    await c.subscriber.updateSubscription({ subscription: retained, updateMask: { paths: ["ack_deadline_seconds"] } });
+    await c.publish(topic, "after a change");
+    await until(() => target.pushed.length === 2, "a push after another field changed");
     await c.subscriber.modifyPushConfig({ subscription, pushConfig: {} });
     await c.publish(topic, "pulled");
     expect(texts(await c.pull(subscription, 1))).toEqual(["pulled"]);
-    expect(target.pushed).toHaveLength(1);
+    expect(target.pushed).toHaveLength(2);
     await c.subscriber.modifyPushConfig({ subscription, pushConfig: { pushEndpoint: target.url } });
     await refused(c.pullOnce(subscription, 1, 3_000), codes.failedPrecondition);
     await target.close();

@@ -10,7 +10,7 @@ import {
   SubscriptionSchema,
   type Topic as TopicResource,
 } from "../../../gen/google/pubsub/v1/pubsub_pb.js";
-import { failedPrecondition, notFound, resourceExhausted } from "../errors.js";
+import { failedPrecondition, notFound, resourceExhausted, unavailable } from "../errors.js";
 import type { FaultSchedule } from "../faults.js";
 import { type Change, Journal } from "../log/journal.js";
 import { type LogRecord, MessageLog, type Warn } from "../log/message-log.js";
@@ -122,8 +122,9 @@ export class Broker implements Surroundings {
   updateSubscription(subscription: Subscription, resource: SubscriptionResource): void {
     const { uid, topic } = subscription;
     this.record({ case: "subscription", value: { uid, resource, topicUid: topic.uid } });
+    const began = pushes(resource) && !pushes(subscription.resource);
     subscription.resource = resource;
-    if (pushes(resource)) subscription.disconnect(failedPrecondition(`subscription ${resource.name} pushes now`));
+    if (began) subscription.disconnect(failedPrecondition(`subscription ${resource.name} pushes now`));
     this.#pushers.follow(subscription);
     subscription.dispatch();
   }
@@ -234,6 +235,7 @@ export class Broker implements Surroundings {
   }
 
   #write(write: () => void): void {
+    if (this.#closed) throw unavailable("the emulator ends");
     try {
       write();
     } catch (error) {

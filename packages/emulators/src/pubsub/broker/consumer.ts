@@ -40,6 +40,8 @@ export interface Consumer {
   readonly ackDeadlineSeconds: number;
   /** It cannot keep an order: of an ordering key it gets one message at a time. */
   readonly oneByOne?: boolean;
+  /** It leaves in a moment with what there is: it is not kept waiting. */
+  readonly hurried?: boolean;
   /** Whether a message of this many bytes may be sent now. */
   hasRoom(bytes: number): boolean;
   send(delivery: Delivery): void;

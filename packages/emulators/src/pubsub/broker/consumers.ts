@@ -31,6 +31,10 @@ export class Consumers {
     return this.#turns.some((consumer) => consumer.hasRoom(0));
   }
 
+  anyHurried(): boolean {
+    return this.#turns.some((consumer) => consumer.hurried === true && consumer.hasRoom(0));
+  }
+
   /** The next in turn that a message of this many bytes may be sent to. */
   nextWithRoom(bytes: number): Consumer | undefined {
     for (let i = 0; i < this.#turns.length; i += 1) {

@@ -18,6 +18,12 @@ export class Due<T extends object> {
     this.#bucketOf.set(item, bucket);
   }
 
+  /** The same, unless it is due later already. */
+  postpone(item: T, time: number): void {
+    const before = this.#bucketOf.get(item);
+    if (before === undefined || before < Math.ceil(time / grain)) this.set(item, time);
+  }
+
   delete(item: T): void {
     const bucket = this.#bucketOf.get(item);
     if (bucket === undefined) return;

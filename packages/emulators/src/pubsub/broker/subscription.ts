@@ -110,14 +110,13 @@ export class Subscription {
 
   /** Sends what can be sent, to consumers in turn. */
   dispatch(): void {
-    if (this.#pace.resting) return;
+    if (this.#pace.resting && !this.#consumers.anyHurried()) return;
     const end = performance.now() + turnMs;
     while (performance.now() < end) {
       if (!this.#consumers.anyRoom()) return;
-      if (!this.#sendOne()) {
-        if (this.#backlog.source.busy) break;
-        return;
-      }
+      const sent = this.#sendOne();
+      if (sent === "later") break;
+      if (!sent) return;
     }
     this.#pace.goOnSoon();
   }
@@ -158,7 +157,8 @@ export class Subscription {
     this.dispatch();
   }
 
-  #sendOne(): boolean {
+  /** "later": so many messages were passed over that others should have their turn first. */
+  #sendOne(): boolean | "later" {
     // What came back goes first, also when it has to wait for room: smaller ones would go past it for ever.
     if (this.#backlog.returned.length > 0) return this.#sendReturned();
     return this.#sendFromLanes() || (this.#backlog.outstanding.size < maxOutstanding && this.#sendNext());
@@ -201,9 +201,9 @@ export class Subscription {
     return false;
   }
 
-  #sendNext(): boolean {
+  #sendNext(): boolean | "later" {
     const record = this.#backlog.source.peek();
-    if (record === undefined) return false;
+    if (record === undefined) return this.#backlog.source.busy ? "later" : false;
     const entry = entryOf(record);
     const lane = this.#backlog.laneOf(entry);
     const behind = lane !== undefined && lane.returned.length + lane.waiting.length > 0;
@@ -262,7 +262,7 @@ export class Subscription {
     entry.acknowledged = true;
     if (!this.exactlyOnce) return this.#backlog.lanes.takeSettled(lane);
     this.#backlog.lanes.settle(lane, entry); // confirmed, so it must not come again with an earlier one
-    return [entry];
+    return [entry, ...this.#backlog.lanes.takeSettled(lane)];
   }
 
   /** Writes down that these are done with. */
@@ -303,6 +303,7 @@ export class Subscription {
       return;
     }
     const [first, ...rest] = this.#backlog.lanes.takeFrom(lane, entry);
+    const paused = lane.paused;
     lane.paused = true; // nothing is handed out of it meanwhile
     for (const later of rest) {
       for (const lease of [...later.leases]) this.#leases.release(lease);
@@ -311,12 +312,12 @@ export class Subscription {
     }
     this.#backlog.lanes.giveBack(lane, rest);
     if (first !== undefined && this.#deadLettered(first)) {
-      lane.paused = false;
+      lane.paused = paused;
       this.#drop([first]);
       return;
     }
     if (first !== undefined) this.#backlog.lanes.giveBack(lane, [first]);
-    this.#backlog.later.set(lane, this.around.now() + waitMs);
+    this.#backlog.later.postpone(lane, this.around.now() + waitMs);
   }
 
   #deadLettered(entry: Entry): boolean {

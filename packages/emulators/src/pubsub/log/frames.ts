@@ -28,6 +28,25 @@ export type Framed =
   /** The checksum is wrong. `next` is where the next frame would begin; undefined when the length makes no sense. */
   | { readonly kind: "corrupt"; readonly next: number | undefined };
 
+// Behind a damaged length, a whole frame is looked for at each of so many bytes, and not one of any length.
+const searched = 1024 * 1024;
+const longest = 12 * 1024 * 1024;
+
+/** The offset of the first whole frame behind a damaged one at `offset`. Undefined when there is none near. */
+export function nextFrame(buffer: Buffer, offset: number): number | undefined {
+  const damaged = readFrame(buffer, offset);
+  if (damaged.kind === "corrupt" && damaged.next !== undefined && readFrame(buffer, damaged.next).kind === "whole") {
+    return damaged.next;
+  }
+  const end = Math.min(buffer.length - frameHeader, offset + searched);
+  for (let at = offset + 1; at <= end; at += 1) {
+    const length = buffer.readUInt32LE(at);
+    if (length === 0 || length > longest || at + frameHeader + length > buffer.length) continue;
+    if (readFrame(buffer, at).kind === "whole") return at;
+  }
+  return undefined;
+}
+
 /** Reads the frame at `offset` of `buffer`; the payload is a view. */
 export function readFrame(buffer: Buffer, offset: number): Framed {
   if (buffer.length - offset < frameHeader) return { kind: "partial", bytes: frameHeader };

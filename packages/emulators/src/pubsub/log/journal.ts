@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from
 import { dirname } from "node:path";
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { type JournalRecord, JournalRecordSchema } from "../../../gen/journal_pb.js";
-import { frame, readFrame } from "./frames.js";
+import { frame, nextFrame, readFrame } from "./frames.js";
 import type { Warn } from "./message-log.js";
 import { openFileSegment, type Segment, syncDirectory } from "./segments.js";
 
@@ -43,16 +43,17 @@ export class Journal {
       if (framed.kind === "whole") {
         records.push(fromBinary(JournalRecordSchema, framed.payload));
         at = framed.next;
-      } else if (framed.kind === "corrupt" && framed.next !== undefined && framed.next < buffer.length) {
-        this.warn(`a record at ${at} of the journal is damaged and left out`);
-        damaged = true;
-        at = framed.next;
-      } else {
+        continue;
+      }
+      const next = nextFrame(buffer, at);
+      damaged ||= next !== undefined || framed.kind === "corrupt";
+      if (next === undefined) {
         this.warn(`the last ${buffer.length - at} bytes of the journal were not written whole and are dropped`);
-        damaged ||= framed.kind === "corrupt";
-        this.#segment.cut(at, framed.kind === "corrupt");
+        this.#segment.cut(at, true);
         break;
       }
+      this.warn(`${next - at} bytes at ${at} of the journal are damaged and left out`);
+      at = next;
     }
     return { records, damaged };
   }

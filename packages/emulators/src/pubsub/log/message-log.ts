@@ -1,4 +1,4 @@
-import { frame, readFrame } from "./frames.js";
+import { frame, nextFrame, readFrame } from "./frames.js";
 import type { Segment, SegmentStore } from "./segments.js";
 
 /** A message as the log keeps it. */
@@ -21,6 +21,8 @@ export type Warn = (text: string) => void;
 
 /** How much is read at once, in bytes. */
 const readBytes = 256 * 1024;
+/** Where a whole message is looked for behind a damaged one: enough for two of the largest. */
+const searchBytes = 24 * 1024 * 1024;
 /** What is read for a single message at first. */
 const probablyEnough = 4 * 1024;
 /** A segment that nobody needs any more is dropped before it is full when it has this many bytes. */
@@ -169,7 +171,8 @@ export class MessageLog {
       }
       if (stop === "corrupt" || (stop === "partial" && records.length === 0)) {
         if (records.length > 0) return { records, next };
-        const after = stop === "corrupt" && next > position ? Math.min(next, end) : end;
+        const whole = nextFrame(segment.read(position - segment.base, searchBytes), 0);
+        const after = whole === undefined ? end : position + whole;
         this.warn(`a message at position ${position} of a log is damaged; ${after - position} bytes are left out`);
         return { records, next: after };
       }
@@ -191,19 +194,13 @@ export class MessageLog {
         wanted = readBytes;
       } else if (framed.kind === "partial" && at + buffer.length < segment.size) {
         wanted = framed.bytes;
-      } else if (framed.kind === "corrupt" && framed.next !== undefined && this.#isFrame(segment, at + framed.next)) {
-        at += framed.next; // damaged since; what follows is whole
       } else {
-        return { whole: at, torn: framed.kind === "partial" };
+        const next = nextFrame(segment.read(at, searchBytes), 0);
+        if (next === undefined) return { whole: at, torn: framed.kind === "partial" };
+        at += next; // damaged since; what follows is whole
       }
     }
     return { whole: at, torn: true };
-  }
-
-  #isFrame(segment: Segment, offset: number): boolean {
-    const framed = readFrame(segment.read(offset, readBytes), 0);
-    if (framed.kind !== "partial") return framed.kind === "whole";
-    return readFrame(segment.read(offset, framed.bytes), 0).kind === "whole";
   }
 }
 

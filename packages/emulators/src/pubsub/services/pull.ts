@@ -6,6 +6,7 @@ const maxBytes = 8 * 1024 * 1024;
 
 /** One pull: takes what comes first, and leaves. */
 class Pull implements Consumer {
+  readonly hurried = true;
   readonly deliveries: Delivery[] = [];
   #bytes = 0;
   #wake: (() => void) | undefined;
