@@ -147,7 +147,7 @@ describe("klio emulators start, status, env, stop", () => {
       .flat()
       .find((n) => n?.family === "IPv4" && !n.internal)?.address;
     const address = own ?? "127.0.0.2";
-    const { pubsub, storage } = await start("--bind", address);
+    const { pubsub, storage } = await start("--bind", address, "--storage-port", "0");
     expect(pubsub.startsWith(`${address}:`)).toBe(true);
     expect((await fetch(`${storage}/storage/v1/b?project=x`)).status).toBe(200);
     const port = new URL(storage).port;
