@@ -56,7 +56,8 @@ export interface PubSubEmulator {
  */
 export async function startPubSub(options: PubSubOptions = {}): Promise<PubSubEmulator> {
   const faults = new FaultSchedule(options.faults ?? {}, options.onFault);
-  const storage = options.directory === undefined ? memoryStorage() : diskStorage(options.directory);
+  const storage =
+    options.directory === undefined ? memoryStorage() : diskStorage(options.directory, options.sync === "always");
   try {
     const emulator = new Emulator(options, faults, storage);
     await emulator.open();

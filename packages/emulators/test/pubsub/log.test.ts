@@ -30,7 +30,7 @@ function all(log: MessageLog): string[] {
 }
 
 describe.each([
-  ["in files", () => new FileSegments(folder, 2_000)],
+  ["in files", () => new FileSegments(folder, false, 2_000)],
   ["in memory", () => new MemorySegments()],
 ])("a log %s", (_, store) => {
   it("gives back what was appended, over segments and at any size", () => {
@@ -73,12 +73,12 @@ describe("a log on disk", () => {
 
   it("is the same after it was opened again, and goes on from there", () => {
     for (let i = 0; i < 50; i += 1) {
-      const log = open(new FileSegments(folder, 300));
+      const log = open(new FileSegments(folder, false, 300));
       log.append([message(`a${i}`, 2_000 + i), message(`b${i}`, 2_000 + i)]);
       expect(log.lastTime).toBe(2_000 + i);
       log.close();
     }
-    const log = open(new FileSegments(folder, 300));
+    const log = open(new FileSegments(folder, false, 300));
     expect(all(log)).toEqual(Array.from({ length: 50 }, (_, i) => [`a${i}`, `b${i}`]).flat());
     expect(log.lastTime).toBe(2_049);
     expect(files().length).toBeGreaterThan(3);
@@ -86,13 +86,13 @@ describe("a log on disk", () => {
   });
 
   it("loses at most the message that was being written, wherever that broke off", () => {
-    const log = open(new FileSegments(folder));
+    const log = open(new FileSegments(folder, false));
     log.append([message("one"), message("two"), message("three")]);
     log.close();
     const whole = readFileSync(last());
     for (let size = whole.length - 1; size >= 0; size -= 1) {
       writeFileSync(last(), whole.subarray(0, size));
-      const again = open(new FileSegments(folder));
+      const again = open(new FileSegments(folder, false));
       const texts = all(again);
       expect(["one", "two", "three"].slice(0, texts.length)).toEqual(texts);
       again.append([message("four")]);
@@ -103,17 +103,17 @@ describe("a log on disk", () => {
   });
 
   it("takes zeros at the end, which a power failure may leave, for nothing", () => {
-    const log = open(new FileSegments(folder));
+    const log = open(new FileSegments(folder, false));
     log.append([message("one")]);
     log.close();
     appendFileSync(last(), Buffer.alloc(100));
-    expect(all(open(new FileSegments(folder)))).toEqual(["one"]);
+    expect(all(open(new FileSegments(folder, false)))).toEqual(["one"]);
     expect(warnings[0]).toContain("100 bytes");
     expect(files().some((f) => f.endsWith(".damaged"))).toBe(true);
   });
 
   it("leaves out a damaged message, says so, and keeps those behind it", () => {
-    const log = open(new FileSegments(folder));
+    const log = open(new FileSegments(folder, false));
     log.append([message("one"), message("two"), message("three")]);
     const { records } = log.read(0);
     const at = (records[1]?.position ?? 0) + 21;
@@ -121,12 +121,12 @@ describe("a log on disk", () => {
     const bytes = readFileSync(last());
     bytes[at] = (bytes[at] ?? 0) ^ 0xff;
     writeFileSync(last(), bytes);
-    expect(all(open(new FileSegments(folder)))).toEqual(["one", "three"]);
+    expect(all(open(new FileSegments(folder, false)))).toEqual(["one", "three"]);
     expect(warnings.join("\n")).toContain("damaged");
   });
 
   it("finds the next message behind a damaged length", () => {
-    const log = open(new FileSegments(folder));
+    const log = open(new FileSegments(folder, false));
     log.append(["one", "two", "three", "four"].map((text) => message(text)));
     const second = log.read(0).records[1]?.position ?? 0;
     log.close();
@@ -135,7 +135,7 @@ describe("a log on disk", () => {
       const damaged = Buffer.from(bytes);
       damaged[second + byte] = (damaged[second + byte] ?? 0) ^ 0x10;
       writeFileSync(last(), damaged);
-      const again = open(new FileSegments(folder));
+      const again = open(new FileSegments(folder, false));
       expect(all(again)).toEqual(["one", "three", "four"]);
       again.close();
       writeFileSync(last(), bytes);
@@ -143,12 +143,12 @@ describe("a log on disk", () => {
   });
 
   it("goes on behind a segment whose end is missing", () => {
-    const log = open(new FileSegments(folder, 100));
+    const log = open(new FileSegments(folder, false, 100));
     for (let i = 0; i < 10; i += 1) log.append([message(`message ${i}`)]);
     log.close();
     const [first = ""] = files();
     truncateSync(join(folder, first), 40);
-    const texts = all(open(new FileSegments(folder, 100)));
+    const texts = all(open(new FileSegments(folder, false, 100)));
     expect(texts.at(-1)).toBe("message 9");
     expect(texts.length).toBeLessThan(10);
     expect(warnings.join("\n")).toContain("damaged");

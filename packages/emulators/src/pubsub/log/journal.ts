@@ -88,7 +88,8 @@ function encode(change: Change): Buffer {
   return frame(toBinary(JournalRecordSchema, create(JournalRecordSchema, { change })));
 }
 
-export function journalOnDisk(path: string): JournalFile {
+/** `onDisk`: a new content is on the disk itself before it takes the place of the old. */
+export function journalOnDisk(path: string, onDisk: boolean): JournalFile {
   return {
     open() {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
@@ -99,12 +100,12 @@ export function journalOnDisk(path: string): JournalFile {
       const file = openSync(next, "w", 0o600);
       try {
         for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
-        fsyncSync(file);
+        if (onDisk) fsyncSync(file);
       } finally {
         closeSync(file);
       }
       renameSync(next, path);
-      syncDirectory(dirname(path));
+      if (onDisk) syncDirectory(dirname(path));
       return openFileSegment(path);
     },
   };

@@ -142,7 +142,7 @@ export class MessageLog {
   }
 
   #roll(): void {
-    this.#current.sync();
+    if (this.store.onDisk) this.#current.sync();
     this.#current = this.store.create(this.end);
     this.#segments.push(this.#current);
   }

@@ -34,6 +34,8 @@ export interface Segment {
 
 /** Where the segments of one log are kept. */
 export interface SegmentStore {
+  /** Whether what is written has to be on the disk itself. */
+  readonly onDisk: boolean;
   /** How large a segment is to grow before the next one begins, in bytes. */
   readonly segmentBytes: number;
   /** The segments that are there, by position. */
@@ -46,8 +48,10 @@ export interface SegmentStore {
 const suffix = ".log";
 
 export class FileSegments implements SegmentStore {
+  /** `onDisk`: a segment is not begun before the disk knows of it; waiting for a busy disk may take seconds. */
   constructor(
     readonly directory: string,
+    readonly onDisk: boolean,
     readonly segmentBytes = 64 * 1024 * 1024,
   ) {}
 
@@ -61,7 +65,7 @@ export class FileSegments implements SegmentStore {
 
   create(base: number): Segment {
     const segment = new FileSegment(join(this.directory, `${String(base).padStart(16, "0")}${suffix}`), base);
-    syncDirectory(this.directory);
+    if (this.onDisk) syncDirectory(this.directory);
     return segment;
   }
 
@@ -146,6 +150,7 @@ class FileSegment implements Segment {
 
 /** Segments that end with their process. */
 export class MemorySegments implements SegmentStore {
+  readonly onDisk = false;
   readonly segmentBytes = 1024 * 1024;
   readonly #segments = new Set<Segment>();
 

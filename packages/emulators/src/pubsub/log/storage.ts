@@ -16,14 +16,15 @@ export interface PubSubStorage {
 }
 
 /**
- * A directory of files: `journal`, and a folder of log segments for each topic. Throws when another process uses it.
+ * A directory of files: `journal`, and a folder of log segments for each topic. `onDisk`: what is written
+ * counts once it is on the disk itself. Throws when another process uses it.
  */
-export function diskStorage(directory: string): PubSubStorage {
+export function diskStorage(directory: string, onDisk = false): PubSubStorage {
   const lock = lockDirectory(directory);
   const topics = join(directory, "topics");
   return {
-    journal: journalOnDisk(join(directory, "journal")),
-    log: (uid) => new FileSegments(join(topics, uid)),
+    journal: journalOnDisk(join(directory, "journal"), onDisk),
+    log: (uid) => new FileSegments(join(topics, uid), onDisk),
     keepOnly(uids) {
       for (const name of listed(topics)) {
         if (!uids.has(name)) rmSync(join(topics, name), { recursive: true, force: true });
