@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Message, PubSub } from "@google-cloud/pubsub";
+import { memoryOf } from "../test/support/memory.js";
 import { brokerTargets } from "../test/support/targets.js";
 import { median, type Row } from "./measure.js";
 
@@ -23,12 +24,6 @@ interface Server {
   readonly address: string;
   readonly pid: number;
   close(): Promise<void>;
-}
-
-/** Memory of a process: now, or at its peak. Source: proc_pid_status(5). */
-function memory(pid: number, field: "VmRSS" | "VmHWM"): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) * 1_024;
 }
 
 /** klio's emulator as it ships, in a process of its own, keeping its messages on disk. */
@@ -93,7 +88,7 @@ async function round({ address, pid }: Server, id: string): Promise<Round> {
   await topic.delete();
   await subscription.delete();
   await client.close();
-  return { published, drained, peak: memory(pid, "VmHWM") };
+  return { published, drained, peak: memoryOf(pid).peak };
 }
 
 /** The Pub/Sub rows: klio's emulator against Google's, in turn. */
@@ -106,7 +101,7 @@ export async function pubsub(root: string): Promise<Row[]> {
   for (let i = 0; i < rounds; i += 1) {
     const server = await startOwn(root);
     starts.push(server.readyMs);
-    idle.push(memory(server.pid, "VmRSS") / mebi);
+    idle.push(memoryOf(server.pid).now / mebi);
     await server.close();
   }
   const own = await startOwn(root);

@@ -4,11 +4,10 @@ import type { SubscriberClient } from "./google-pubsub.js";
 
 /** What klio's commands ask of Pub/Sub. */
 export interface PubSubAdmin {
-  createTopic(name: string): Promise<Created>;
+  /** Fields are as google.pubsub.v1.Topic has them, in camel case. */
+  createTopic(topic: { readonly name: string }): Promise<Created>;
   /** Throws a KlioError when the subscription exists on another topic: what is published to this one would be lost. */
   createSubscription(name: string, topic: string, ackDeadlineSeconds: number): Promise<Created>;
-  /** A topic with fields as google.pubsub.v1.Topic has them, in camel case. */
-  createTopicOf(topic: { readonly name: string }): Promise<Created>;
   /** A subscription with fields as google.pubsub.v1.Subscription has them, in camel case. */
   createSubscriptionOf(subscription: { readonly name: string; readonly topic: string }): Promise<Created>;
   topicExists(name: string): Promise<boolean>;
@@ -30,8 +29,7 @@ export async function openPubSub(emulator: string | undefined): Promise<PubSubAd
   const publisher = new PublisherClient(options);
   const subscriber = new SubscriberClient(options);
   return {
-    createTopic: (name) => created(publisher.createTopic({ name })),
-    createTopicOf: (topic) => created(publisher.createTopic(topic)),
+    createTopic: (topic) => created(publisher.createTopic(topic)),
     createSubscriptionOf: (subscription) => created(subscriber.createSubscription(subscription)),
     async createSubscription(name, topic, ackDeadlineSeconds) {
       const state = await created(subscriber.createSubscription({ name, topic, ackDeadlineSeconds }));

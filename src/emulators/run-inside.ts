@@ -11,7 +11,10 @@ export interface Ran {
 /** Signals that are passed on. */
 const passedOn = ["SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
-/** Runs a command to its end with variables of its own, on this process's terminal; `stdout`: where that of the command goes. Throws a KlioError when it cannot start. */
+/**
+ * Runs a command to its end with variables of its own, on this process's terminal; `stdout`: where that of the command goes.
+ * Throws a KlioError when it cannot start.
+ */
 export async function runInside(
   command: readonly [string, ...string[]],
   environment: Readonly<Record<string, string>>,

@@ -16,7 +16,7 @@ export async function ensureResources(
   const topics = resources.topics.map(async (name): Promise<Ensured> => ({
     kind: "topic",
     name,
-    state: await pubsub.createTopic(name),
+    state: await pubsub.createTopic({ name }),
   }));
   const buckets = resources.buckets.map(async (name): Promise<Ensured> => ({
     kind: "bucket",

@@ -35,7 +35,7 @@ export async function plant(seed: Seed, project: string, emulators: Emulators): 
   const pubsub = await openPubSub(emulators.pubsub);
   try {
     for (const topic of seed.topics) {
-      await add("topic", topic.name, pubsub.createTopicOf({ ...camel(topic), name: name("topics", topic.name) }));
+      await add("topic", topic.name, pubsub.createTopic({ ...camel(topic), name: name("topics", topic.name) }));
     }
     for (const subscription of seed.subscriptions) {
       const resource = {

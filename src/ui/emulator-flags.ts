@@ -1,4 +1,5 @@
 import { Flags } from "@oclif/core";
+import { faultNames } from "../emulators/index.js";
 
 /** Flags of commands that start emulators. */
 export const startFlags = {
@@ -12,8 +13,7 @@ export const startFlags = {
     helpValue: "FILE",
   }),
   fault: Flags.string({
-    description:
-      "let this happen on purpose, with a probability: duplicate, reorder, delay, expire-deadline, lose-ack, unavailable, reset-stream, restart",
+    description: `let this happen on purpose, with a probability: ${faultNames.join(", ")}`,
     helpValue: "FAULT=PROBABILITY",
     multiple: true,
     multipleNonGreedy: true,

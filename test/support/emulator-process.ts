@@ -23,7 +23,7 @@ process.on("SIGUSR2", () => void emulator.restart());
 process.on("SIGTERM", () => void emulator.close());
 console.log(emulator.address);`,
     );
-    const child = spawn(process.execPath, ["--expose-gc", program, JSON.stringify(options)], {
+    const child = spawn(process.execPath, [program, JSON.stringify(options)], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const address = await new Promise<string>((resolve, reject) => {

@@ -26,7 +26,7 @@ export default class EmulatorsStop extends KlioCommand {
     const project = projectFrom(flags.project, process.cwd(), process.env);
     const key = this.sessionKey(project);
     const session = await findSession(key);
-    forgetKept(key);
+    if (session === undefined) forgetKept(key); // one that runs forgets it itself
     if (session !== undefined) {
       if (session.jobs.length > 0 && !flags.force) {
         session.leave();

@@ -10,6 +10,7 @@ const maxKeyBytes = 256;
 const maxValueBytes = 1_024;
 const maxOrderingKeyBytes = 1_024;
 
+/** Throws when the bytes are no message; those of a log are. */
 export function decodeMessage(encoded: Uint8Array): PubsubMessage {
   return fromBinary(PubsubMessageSchema, encoded);
 }

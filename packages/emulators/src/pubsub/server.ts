@@ -202,7 +202,6 @@ class Emulator implements PubSubEmulator {
     const { options } = this;
     return new Broker({
       storage: this.storage,
-      syncAlways: options.sync === "always",
       faults: this.faults,
       observe: options.observe,
       warn: (text) => {

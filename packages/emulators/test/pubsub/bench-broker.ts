@@ -28,7 +28,6 @@ export class Bench {
   #open(): Broker {
     return new Broker({
       storage: this.storage,
-      syncAlways: false,
       faults: new FaultSchedule(this.faults, this.onFault),
       observe: undefined,
       warn: (text) => this.warnings.push(text),

@@ -18,6 +18,7 @@ import type { PubSubStorage } from "../log/storage.js";
 import { decodeMessage } from "../message.js";
 import type { Observe, PubSubEvent } from "../observe.js";
 import { deadLetterMessage } from "./dead-letter.js";
+import { pushes } from "./policies.js";
 import { Pushers } from "./push.js";
 import type { Snapshot } from "./snapshot.js";
 import { floorOf } from "./snapshot.js";
@@ -33,12 +34,10 @@ const tickMs = 50;
 const maintenanceMs = 1_000;
 
 /** The name a subscription shows once its topic is gone. Source: google.pubsub.v1.Subscription.topic. */
-export const deletedTopic = "_deleted-topic_";
+const deletedTopic = "_deleted-topic_";
 
 export interface BrokerOptions {
   readonly storage: PubSubStorage;
-  /** Whether a change is on the disk itself, not only with the operating system, before it is confirmed. */
-  readonly syncAlways: boolean;
   readonly faults: FaultSchedule;
   readonly observe: Observe | undefined;
   readonly warn: Warn;
@@ -111,7 +110,7 @@ export class Broker implements Surroundings {
   }
 
   createSubscription(resource: SubscriptionResource, topic: Topic): Subscription {
-    const progress = { cursor: topic.log.end, pending: [], acknowledged: [] };
+    const progress = atEndOf(topic);
     const subscription = new Subscription(resource, randomUUID(), topic, progress, this);
     this.record(subscriptionChange(subscription, progress));
     this.subscriptions.set(resource.name, subscription);
@@ -121,7 +120,7 @@ export class Broker implements Surroundings {
 
   updateSubscription(subscription: Subscription, resource: SubscriptionResource): void {
     const { uid, topic } = subscription;
-    this.record({ case: "subscription", value: { uid, resource, topicUid: topic.uid } });
+    this.record(subscriptionChange({ uid, resource, topic }));
     const began = pushes(resource) && !pushes(subscription.resource);
     subscription.resource = resource;
     if (began) subscription.disconnect(failedPrecondition(`subscription ${resource.name} pushes now`));
@@ -141,8 +140,8 @@ export class Broker implements Surroundings {
   detach(subscription: Subscription): void {
     const { uid, topic } = subscription;
     const resource = create(SubscriptionSchema, { ...subscription.resource, detached: true });
-    const progress = { cursor: topic.log.end, pending: [], acknowledged: [] };
-    this.record({ case: "subscription", value: { uid, resource, topicUid: topic.uid, progress } });
+    const progress = atEndOf(topic);
+    this.record(subscriptionChange({ uid, resource, topic }, progress));
     subscription.resource = resource;
     this.#pushers.leave(subscription);
     subscription.seek(progress);
@@ -182,7 +181,7 @@ export class Broker implements Surroundings {
     if (subscriptions.length > 0 || topic.retentionMs !== undefined || this.snapshotsOf(topic).length > 0) {
       this.#write(() => {
         topic.log.append(stored);
-        if (this.options.syncAlways) topic.log.sync();
+        if (this.options.storage.onDisk) topic.log.sync();
       });
     }
     for (const { message } of stored) this.tell("publish", topic.name, message);
@@ -209,7 +208,7 @@ export class Broker implements Surroundings {
   record(change: Change): void {
     this.#write(() => {
       this.#journal.append(change);
-      if (this.options.syncAlways) this.#journal.sync();
+      if (this.options.storage.onDisk) this.#journal.sync();
     });
   }
 
@@ -349,6 +348,11 @@ export class Broker implements Surroundings {
   }
 }
 
+/** Where nothing that was published so far is left to do. */
+function atEndOf({ log }: Topic): Progress {
+  return { cursor: log.end, pending: [], acknowledged: [] };
+}
+
 /** After a power failure a journal may know of messages that the log has lost. */
 function within(
   { log }: Topic,
@@ -365,8 +369,4 @@ function within(
     },
     lost: progress.cursor > log.end || !pending.every(there) || !acknowledged.every(there),
   };
-}
-
-function pushes({ pushConfig }: SubscriptionResource): boolean {
-  return (pushConfig?.pushEndpoint ?? "") !== "";
 }

@@ -10,10 +10,6 @@ export class Leases {
   readonly #deadlines = new Due<Lease>();
   #last = 0;
 
-  get size(): number {
-    return this.#leases.size;
-  }
-
   add(entry: Entry, consumer: Consumer, doomed: boolean, now: number): Lease {
     this.#last += 1;
     const lease = { number: this.#last, entry, consumer, doomed };

@@ -2,10 +2,10 @@ import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import type { Subscription, Topic } from "../../../gen/google/pubsub/v1/pubsub_pb.js";
 
 // Defaults: google/pubsub/v1/pubsub.proto, at RetryPolicy, DeadLetterPolicy and Subscription.message_retention_duration.
-const minBackOffMs = 10_000;
-const maxBackOffMs = 600_000;
-const defaultMaxAttempts = 5;
-const defaultRetentionMs = 7 * 24 * 3_600_000;
+export const minBackOffMs = 10_000;
+export const maxBackOffMs = 600_000;
+export const defaultMaxAttempts = 5;
+export const defaultRetentionMs = 7 * 24 * 3_600_000;
 
 /**
  * A message that was given back is handed out again at once, but for this: else one that is always given back would keep
@@ -30,6 +30,11 @@ export function maxAttempts({ deadLetterPolicy }: Subscription): number {
 export function retentionMs(subscription: Subscription, topic: Topic): number {
   const own = milliseconds(subscription.messageRetentionDuration) ?? defaultRetentionMs;
   return Math.max(own, milliseconds(topic.messageRetentionDuration) ?? 0);
+}
+
+/** Whether its messages go to an endpoint, and cannot be pulled. */
+export function pushes({ pushConfig }: Subscription): boolean {
+  return (pushConfig?.pushEndpoint ?? "") !== "";
 }
 
 /** After how many milliseconds without use a subscription is deleted. */

@@ -74,11 +74,6 @@ export class Source {
     if (this.#readAt === this.#read.length) this.#read = []; // nothing of it must stay in memory
   }
 
-  /** Marks a message as acknowledged that was not handed out. */
-  acknowledge(position: number): void {
-    if (position >= this.#cursor) this.#acknowledged.add(position);
-  }
-
   /** Everything before it was handed out or passed over. */
   get floor(): number {
     return this.#pending[this.#pendingAt] ?? this.#cursor;

@@ -92,7 +92,10 @@ export function topicChange(topic: Topic): Change {
 }
 
 /** `progress` left out: as it was. */
-export function subscriptionChange({ uid, resource, topic }: Subscription, progress?: Progress): Change {
+export function subscriptionChange(
+  { uid, resource, topic }: Pick<Subscription, "uid" | "resource" | "topic">,
+  progress?: Progress,
+): Change {
   const value = {
     uid,
     resource,

@@ -216,7 +216,7 @@ function wholeFrames(buffer: Buffer): { readonly bytes: number; readonly last: B
   }
 }
 
-/** Decodes frames into `records`. `next`: for "corrupt" the position behind it (or the same), for "partial" the bytes needed. */
+/** Decodes frames into `records`. `next`: where it stopped; for "partial" the bytes that the frame takes. */
 function decodeAll(
   buffer: Buffer,
   base: number,
@@ -226,10 +226,7 @@ function decodeAll(
   while (at < buffer.length) {
     const framed = readFrame(buffer, at);
     if (framed.kind === "partial") return { stop: "partial", next: framed.bytes };
-    if (framed.kind === "corrupt") {
-      if (records.length > 0) return { stop: "corrupt", next: base + at };
-      return { stop: "corrupt", next: framed.next === undefined ? base : base + framed.next };
-    }
+    if (framed.kind === "corrupt") return { stop: "corrupt", next: base + at };
     records.push(decode(framed.payload, base + at, base + framed.next));
     at = framed.next;
   }

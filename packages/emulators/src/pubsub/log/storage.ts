@@ -7,6 +7,8 @@ import { FileSegments, MemorySegments, memorySegment, type SegmentStore } from "
 /** Where an emulator keeps its messages and its journal. */
 export interface PubSubStorage {
   readonly journal: JournalFile;
+  /** Whether what is confirmed has to be on the disk itself, not only with the operating system. */
+  readonly onDisk: boolean;
   /** The log of the topic with this uid. */
   log(uid: string): SegmentStore;
   /** Removes the logs of all topics but these: what a crash left of a topic that was being deleted. */
@@ -23,6 +25,7 @@ export function diskStorage(directory: string, onDisk = false): PubSubStorage {
   const lock = lockDirectory(directory);
   const topics = join(directory, "topics");
   return {
+    onDisk,
     journal: journalOnDisk(join(directory, "journal"), onDisk),
     log: (uid) => new FileSegments(join(topics, uid), onDisk),
     keepOnly(uids) {
@@ -46,6 +49,7 @@ export function memoryStorage(): PubSubStorage {
   const logs = new Map<string, MemorySegments>();
   let journal = memorySegment();
   return {
+    onDisk: false,
     journal: {
       open: () => journal,
       replace(bytes) {

@@ -1,4 +1,5 @@
 import type { Broker } from "../broker/broker.js";
+import { pushes } from "../broker/policies.js";
 import type { Snapshot } from "../broker/snapshot.js";
 import type { Subscription } from "../broker/subscription.js";
 import type { Topic } from "../broker/topic.js";
@@ -23,7 +24,7 @@ export function findSubscription(broker: Broker, name: string): Subscription {
 export function findPullable(broker: Broker, name: string): Subscription {
   const found = findSubscription(broker, name);
   if (found.ended !== undefined) throw found.ended;
-  if ((found.resource.pushConfig?.pushEndpoint ?? "") !== "") {
+  if (pushes(found.resource)) {
     throw failedPrecondition(`subscription ${name} has a push endpoint: its messages cannot be pulled`);
   }
   return found;

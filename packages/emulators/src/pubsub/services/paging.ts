@@ -1,4 +1,17 @@
 import { invalidArgument } from "../errors.js";
+import { type Collection, parseProject } from "./names.js";
+
+/** One page of a project's resources, which `all` has by name. Throws INVALID_ARGUMENT. */
+export function pageOfProject<T>(
+  all: ReadonlyMap<string, T>,
+  collection: Collection,
+  request: { readonly project: string; readonly pageSize: number; readonly pageToken: string },
+): { readonly items: T[]; readonly nextPageToken: string } {
+  const prefix = `${parseProject(request.project)}/${collection}/`;
+  const names = [...all.keys()].filter((name) => name.startsWith(prefix));
+  const { names: some, nextPageToken } = pageOf(names, request.pageSize, request.pageToken);
+  return { items: some.flatMap((name) => all.get(name) ?? []), nextPageToken };
+}
 
 export interface Page {
   readonly names: string[];

@@ -15,8 +15,8 @@ import { alreadyExists, invalidArgument, notFound, unavailable } from "../errors
 import { checkMessage, maxMessagesPerRequest, maxRequestBytes } from "../message.js";
 import { applyMask } from "./field-mask.js";
 import { findTopic } from "./find.js";
-import { parseName, parseProject } from "./names.js";
-import { pageOf } from "./paging.js";
+import { parseName } from "./names.js";
+import { pageOf, pageOfProject } from "./paging.js";
 import { checkTopic, topicFields } from "./topic-resource.js";
 
 /** google.pubsub.v1.Publisher. `published` is called after each publish request. */
@@ -37,11 +37,8 @@ export function publisherService(broker: Broker, published: () => void): Service
     },
     getTopic: (request) => findTopic(broker, request.topic).resource,
     listTopics(request) {
-      const prefix = `${parseProject(request.project)}/topics/`;
-      const names = [...broker.topics.keys()].filter((name) => name.startsWith(prefix));
-      const page = pageOf(names, request.pageSize, request.pageToken);
-      const topics = page.names.flatMap((name) => broker.topics.get(name)?.resource ?? []);
-      return create(ListTopicsResponseSchema, { topics, nextPageToken: page.nextPageToken });
+      const { items, nextPageToken } = pageOfProject(broker.topics, "topics", request);
+      return create(ListTopicsResponseSchema, { topics: items.map((t) => t.resource), nextPageToken });
     },
     listTopicSubscriptions(request) {
       const names = broker.subscriptionsOf(findTopic(broker, request.topic)).map((s) => s.resource.name);

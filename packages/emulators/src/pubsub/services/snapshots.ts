@@ -16,8 +16,8 @@ import { day, minute } from "./durations.js";
 import { applyMask } from "./field-mask.js";
 import { findSnapshot, findSubscription } from "./find.js";
 import { checkLabels } from "./labels.js";
-import { parseName, parseProject } from "./names.js";
-import { pageOf } from "./paging.js";
+import { parseName } from "./names.js";
+import { pageOfProject } from "./paging.js";
 
 type SnapshotMethods =
   "createSnapshot" | "getSnapshot" | "listSnapshots" | "updateSnapshot" | "deleteSnapshot" | "seek";
@@ -49,11 +49,8 @@ export function snapshotMethods(broker: Broker): Pick<ServiceImpl<typeof Subscri
     },
     getSnapshot: (request) => findSnapshot(broker, request.snapshot).resource,
     listSnapshots(request) {
-      const prefix = `${parseProject(request.project)}/snapshots/`;
-      const names = [...broker.snapshots.keys()].filter((name) => name.startsWith(prefix));
-      const page = pageOf(names, request.pageSize, request.pageToken);
-      const snapshots = page.names.flatMap((name) => broker.snapshots.get(name)?.resource ?? []);
-      return create(ListSnapshotsResponseSchema, { snapshots, nextPageToken: page.nextPageToken });
+      const { items, nextPageToken } = pageOfProject(broker.snapshots, "snapshots", request);
+      return create(ListSnapshotsResponseSchema, { snapshots: items.map((s) => s.resource), nextPageToken });
     },
     updateSnapshot(request) {
       const { resource, topic, progress } = findSnapshot(broker, request.snapshot?.name ?? "");

@@ -14,8 +14,8 @@ import { alreadyExists, invalidArgument, notFound, unavailable } from "../errors
 import { failureOf, requireAckIds } from "./acknowledging.js";
 import { applyMask } from "./field-mask.js";
 import { findPullable, findSubscription, findTopic } from "./find.js";
-import { parseName, parseProject } from "./names.js";
-import { pageOf } from "./paging.js";
+import { parseName } from "./names.js";
+import { pageOfProject } from "./paging.js";
 import { pullOnce } from "./pull.js";
 import { toReceived } from "./received.js";
 import { snapshotMethods } from "./snapshots.js";
@@ -116,14 +116,8 @@ function subscriptionMethods(broker: Broker): Pick<ServiceImpl<typeof Subscriber
       return show(subscription);
     },
     listSubscriptions(request) {
-      const prefix = `${parseProject(request.project)}/subscriptions/`;
-      const names = [...broker.subscriptions.keys()].filter((name) => name.startsWith(prefix));
-      const page = pageOf(names, request.pageSize, request.pageToken);
-      const found = page.names.flatMap((name) => broker.subscriptions.get(name) ?? []);
-      return create(ListSubscriptionsResponseSchema, {
-        subscriptions: found.map(show),
-        nextPageToken: page.nextPageToken,
-      });
+      const { items, nextPageToken } = pageOfProject(broker.subscriptions, "subscriptions", request);
+      return create(ListSubscriptionsResponseSchema, { subscriptions: items.map(show), nextPageToken });
     },
     deleteSubscription(request) {
       broker.deleteSubscription(findSubscription(broker, request.subscription));

@@ -8,7 +8,14 @@ import {
   SubscriptionSchema,
   type Topic,
 } from "../../../gen/google/pubsub/v1/pubsub_pb.js";
-import { milliseconds } from "../broker/policies.js";
+import {
+  defaultMaxAttempts,
+  defaultRetentionMs,
+  maxBackOffMs,
+  milliseconds,
+  minBackOffMs,
+  pushes,
+} from "../broker/policies.js";
 import { checkPushConfig } from "../broker/push-request.js";
 import { invalidArgument, unimplemented } from "../errors.js";
 import { compileFilter } from "../filter/filter.js";
@@ -59,7 +66,7 @@ export function checkSubscription(subscription: Subscription): void {
   compileFilter(subscription.filter);
   checkPushConfig(subscription.pushConfig);
   checkDeadLetterPolicy(subscription);
-  if (subscription.enableExactlyOnceDelivery && (subscription.pushConfig?.pushEndpoint ?? "") !== "") {
+  if (subscription.enableExactlyOnceDelivery && pushes(subscription)) {
     throw invalidArgument("exactly-once delivery is for pull subscriptions: this one has a push endpoint");
   }
 }
@@ -85,19 +92,24 @@ export function completed(subscription: Subscription): Subscription {
     ...subscription,
     ackDeadlineSeconds: ackDeadlineSeconds === 0 ? leastAckDeadline : ackDeadlineSeconds,
     pushConfig: subscription.pushConfig ?? create(PushConfigSchema),
-    messageRetentionDuration: subscription.messageRetentionDuration ?? durationFromMs(7 * day),
+    messageRetentionDuration: subscription.messageRetentionDuration ?? durationFromMs(defaultRetentionMs),
     expirationPolicy:
       subscription.expirationPolicy ?? create(ExpirationPolicySchema, { ttl: durationFromMs(31 * day) }),
     ...(deadLetterPolicy === undefined
       ? {}
-      : { deadLetterPolicy: { ...deadLetterPolicy, maxDeliveryAttempts: deadLetterPolicy.maxDeliveryAttempts || 5 } }),
+      : {
+          deadLetterPolicy: {
+            ...deadLetterPolicy,
+            maxDeliveryAttempts: deadLetterPolicy.maxDeliveryAttempts || defaultMaxAttempts,
+          },
+        }),
     ...(retryPolicy === undefined
       ? {}
       : {
           retryPolicy: {
             ...retryPolicy,
-            minimumBackoff: retryPolicy.minimumBackoff ?? durationFromMs(10_000),
-            maximumBackoff: retryPolicy.maximumBackoff ?? durationFromMs(600_000),
+            minimumBackoff: retryPolicy.minimumBackoff ?? durationFromMs(minBackOffMs),
+            maximumBackoff: retryPolicy.maximumBackoff ?? durationFromMs(maxBackOffMs),
           },
         }),
   });
