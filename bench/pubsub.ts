@@ -8,7 +8,7 @@ import { brokerTargets } from "../test/support/targets.js";
 import { median, type Row } from "./measure.js";
 
 const rounds = 5;
-const messages = 50_000;
+const messages = 100_000;
 const data = Buffer.alloc(1_024, "x");
 const mebi = 2 ** 20;
 

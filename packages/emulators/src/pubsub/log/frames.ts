@@ -1,6 +1,6 @@
-import { crc32c } from "@node-rs/crc32";
+import { crc32 } from "node:zlib";
 
-// A frame: length of the payload (4 bytes), CRC32C of the payload (4 bytes), payload; integers little-endian.
+// A frame: length of the payload (4 bytes), CRC-32 of the payload (4 bytes), payload; integers little-endian.
 
 export const frameHeader = 8;
 /** No payload is longer: a message of 10 MB with its header, or a journal record of a subscription far behind. */
@@ -16,7 +16,7 @@ export function frame(...parts: readonly Uint8Array[]): Buffer {
     at += part.length;
   }
   buffer.writeUInt32LE(length, 0);
-  buffer.writeUInt32LE(crc32c(buffer.subarray(frameHeader)), 4);
+  buffer.writeUInt32LE(crc32(buffer.subarray(frameHeader)), 4);
   return buffer;
 }
 
@@ -56,6 +56,6 @@ export function readFrame(buffer: Buffer, offset: number): Framed {
   const next = offset + frameHeader + length;
   if (next > buffer.length) return { kind: "partial", bytes: frameHeader + length };
   const payload = buffer.subarray(offset + frameHeader, next);
-  if (crc32c(payload) !== buffer.readUInt32LE(offset + 4)) return { kind: "corrupt", next };
+  if (crc32(payload) !== buffer.readUInt32LE(offset + 4)) return { kind: "corrupt", next };
   return { kind: "whole", payload, next };
 }
