@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { type FaultEvent, FaultSchedule } from "../fault-schedule.js";
 
 /** What can go wrong on purpose. The numbers are probabilities from 0 to 1, each per opportunity. */
 export interface Faults {
@@ -37,57 +37,25 @@ export const faultKinds = [
 
 export type FaultKind = (typeof faultKinds)[number];
 
-/** A fault that was asked for has struck. */
-export interface FaultEvent {
-  readonly fault: FaultKind;
-  /** Which opportunity of this fault it was, counted from 1. */
-  readonly opportunity: number;
-}
-
 const defaultDelayMs = 1_000;
 
-/** Decides for each opportunity of a fault whether it happens. */
-export class FaultSchedule {
-  #faults: Faults = {};
-  readonly #opportunities = new Map<FaultKind, number>();
-
-  constructor(
-    faults: Faults,
-    readonly tell: (event: FaultEvent) => void = () => undefined,
-  ) {
-    this.set(faults);
+/** Decides for each opportunity of a fault of Pub/Sub whether it happens. */
+export class PubSubFaults extends FaultSchedule<FaultKind, Faults> {
+  constructor(faults: Faults, tell?: (event: FaultEvent<FaultKind>) => void) {
+    super(faultKinds, faults, tell);
+    checkDelay(faults);
   }
 
-  /** Changes the probabilities and begins the schedule anew. Throws RangeError for what is no probability. */
-  set(faults: Faults): void {
-    for (const kind of faultKinds) {
-      const probability = faults[kind] ?? 0;
-      if (!(probability >= 0 && probability <= 1)) {
-        throw new RangeError(`fault ${kind}: a probability is 0 to 1, not ${probability}`);
-      }
-    }
-    if (faults.delayMs !== undefined && !(faults.delayMs >= 0)) throw new RangeError(`delayMs is not negative`);
-    this.#faults = faults;
-    this.#opportunities.clear();
+  override set(faults: Faults): void {
+    checkDelay(faults);
+    super.set(faults);
   }
 
   get delayMs(): number {
-    return this.#faults.delayMs ?? defaultDelayMs;
-  }
-
-  /** Whether the fault happens at this opportunity, its `n`-th: that depends on the seed, its kind and `n` alone. */
-  strikes(kind: FaultKind): boolean {
-    const probability = this.#faults[kind] ?? 0;
-    if (probability === 0) return false;
-    const n = (this.#opportunities.get(kind) ?? 0) + 1;
-    this.#opportunities.set(kind, n);
-    if (chance(this.#faults.seed ?? 0, kind, n) >= probability) return false;
-    this.tell({ fault: kind, opportunity: n });
-    return true;
+    return this.faults.delayMs ?? defaultDelayMs;
   }
 }
 
-/** A number from 0 to 1 that its arguments determine. */
-function chance(seed: number, kind: FaultKind, n: number): number {
-  return createHash("sha256").update(`${seed}/${kind}/${n}`).digest().readUInt32BE(0) / 2 ** 32;
+function checkDelay({ delayMs }: Faults): void {
+  if (delayMs !== undefined && !(delayMs >= 0)) throw new RangeError("delayMs is not negative");
 }

@@ -4,7 +4,8 @@ import { Publisher, Subscriber } from "../../gen/google/pubsub/v1/pubsub_pb.js";
 import { addressOf, listen, listenOrNext, reachable } from "../listen.js";
 import { Broker } from "./broker/broker.js";
 import { unavailable } from "./errors.js";
-import { type FaultEvent, type Faults, FaultSchedule } from "./faults.js";
+import type { FaultEvent } from "../fault-schedule.js";
+import { type FaultKind, type Faults, PubSubFaults } from "./faults.js";
 import { diskStorage, memoryStorage, type PubSubStorage } from "./log/storage.js";
 import { maxRequestBytes } from "./message.js";
 import type { Observe } from "./observe.js";
@@ -31,7 +32,7 @@ export interface PubSubOptions {
   /** Called for everything that happens to messages, as it happens. */
   readonly observe?: Observe;
   /** Called for every fault that strikes. */
-  readonly onFault?: (event: FaultEvent) => void;
+  readonly onFault?: (event: FaultEvent<FaultKind>) => void;
   /** Called with a sentence when stored data cannot be read or written. Default: a line on stderr. */
   readonly warn?: (text: string) => void;
   /** Milliseconds since the epoch. Default: the machine's clock. */
@@ -55,7 +56,7 @@ export interface PubSubEmulator {
  * emulator runs on the directory.
  */
 export async function startPubSub(options: PubSubOptions = {}): Promise<PubSubEmulator> {
-  const faults = new FaultSchedule(options.faults ?? {}, options.onFault);
+  const faults = new PubSubFaults(options.faults ?? {}, options.onFault);
   const storage =
     options.directory === undefined ? memoryStorage() : diskStorage(options.directory, options.sync === "always");
   try {
@@ -87,7 +88,7 @@ class Emulator implements PubSubEmulator {
 
   constructor(
     readonly options: PubSubOptions,
-    readonly faults: FaultSchedule,
+    readonly faults: PubSubFaults,
     readonly storage: PubSubStorage,
   ) {
     this.#host = options.host ?? "127.0.0.1";

@@ -14,11 +14,17 @@ export class ApiError extends Error {
   }
 }
 
+export const notModified = () => new ApiError(304, "notModified", "Not Modified");
 export const badRequest = (message: string) => new ApiError(400, "invalid", message);
 export const forbidden = (message: string) => new ApiError(403, "forbidden", message);
 export const notFound = (message: string) => new ApiError(404, "notFound", message);
+export const noObject = (bucket: string, name: string) => notFound(`No such object: ${bucket}/${name}`);
 export const conflict = (message: string) => new ApiError(409, "conflict", message);
+export const gone = (message: string) => new ApiError(410, "gone", message);
 export const preconditionFailed = (message: string) => new ApiError(412, "conditionNotMet", message);
+export const tooLarge = (message: string) => new ApiError(413, "uploadTooLarge", message);
 export const rangeNotSatisfiable = (message: string) => new ApiError(416, "requestedRangeNotSatisfiable", message);
+export const beingChanged = (message: string) => new ApiError(503, "backendError", message);
+/** `call` is what the API's reference calls it. */
 export const notImplemented = (call: string) =>
   new ApiError(501, "notImplemented", `this emulator does not support ${call}`);

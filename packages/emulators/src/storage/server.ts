@@ -1,18 +1,33 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { Readable } from "node:stream";
+import type { FaultEvent } from "../fault-schedule.js";
 import { addressOf, listenOrNext, reachable } from "../listen.js";
-import { Api, type Call } from "./api.js";
-import { ApiError, badRequest, forbidden, notImplemented } from "./errors.js";
+import type { Service } from "./api/handler.js";
+import { Rewrites } from "./api/rewrites.js";
+import { serve } from "./api/routes.js";
+import { ApiError, badRequest, notImplemented } from "./errors.js";
+import { StorageFaultSchedule, type StorageFaultKind, type StorageFaults } from "./faults.js";
+import { serveBatch } from "./http/batch.js";
+import type { Call, Reply } from "./http/call.js";
+import { selectFields } from "./http/fields.js";
+import { refuseForeignPages } from "./http/origin.js";
+import { send } from "./http/send.js";
 import type { StorageEvent } from "./observe.js";
-import { FileStore } from "./store.js";
+import { ObjectStore } from "./store/store.js";
+import { Uploads } from "./store/resumable.js";
 
 export interface StorageOptions {
-  /** The folder with a folder for each bucket; made when absent. */
+  /** The folder with a folder for each bucket; made when absent. One emulator at a time works on it. */
   readonly root: string;
   /** Address to bind. Default 127.0.0.1. */
   readonly host?: string;
   /** Port to try first; when it is taken, a free one is used. Default 0: any free port. */
   readonly port?: number;
-  /** Called for every object that is written, as it happens. */
+  /** What goes wrong on purpose. */
+  readonly faults?: StorageFaults;
+  /** Called for every fault that strikes. */
+  readonly onFault?: (event: FaultEvent<StorageFaultKind>) => void;
+  /** Called for every object that is written or deleted, as it happens. */
   readonly observe?: (event: StorageEvent) => void;
 }
 
@@ -21,52 +36,173 @@ export interface StorageEmulator {
   readonly url: string;
   readonly port: number;
   readonly root: string;
-  /** Ends every connection and frees the port. */
+  /** Changes what goes wrong from now on, and begins the schedule anew. Throws RangeError. */
+  setFaults(faults: StorageFaults): void;
+  /** Ends every connection and frees port and folder. */
   close(): Promise<void>;
 }
 
-/** Starts a Cloud Storage emulator (JSON API) over plain files. Rejects when the address or the folder cannot be used. */
+/**
+ * Starts a Cloud Storage emulator (JSON API) over plain files. Rejects when the address or the folder cannot be used, with
+ * DirectoryInUseError when another emulator works on the folder, and with RangeError for faults that are no probabilities.
+ */
 export async function startStorage(options: StorageOptions): Promise<StorageEmulator> {
   const host = options.host ?? "127.0.0.1";
-  const store = await FileStore.open(options.root, options.observe);
-  const api = new Api(store);
+  const faults = new StorageFaultSchedule(options.faults ?? {}, options.onFault);
+  const store = await ObjectStore.open(options.root, options.observe);
+  const service: Service = { store, uploads: new Uploads(store), rewrites: new Rewrites(store) };
+  const emulator = new Emulator(service, faults, host);
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 30_000 }, (request, response) => {
-    void answer(api, host, request, response);
+    void emulator.answer(request, response);
   });
-  const port = await listenOrNext(server, host, options.port ?? 0);
+  const port = await listenOrNext(server, host, options.port ?? 0).catch((error: unknown) => {
+    store.close();
+    throw error;
+  });
   return {
     url: `http://${addressOf(reachable(host), port)}`,
     port,
     root: store.root,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => {
-          resolve();
-        });
+    setFaults: (wanted) => {
+      faults.set(wanted);
+    },
+    close: async () => {
+      await new Promise((resolve) => {
+        server.close(resolve);
         server.closeAllConnections();
-      }),
+      });
+      await emulator.settled();
+      store.close();
+    },
   };
 }
 
-async function answer(api: Api, host: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  try {
-    refuseForeignPages(request, host);
-    await route(api, request, response);
-  } catch (error) {
-    const known = error instanceof ApiError ? error : new ApiError(500, "backendError", String(error));
-    if (response.headersSent || response.destroyed) {
-      response.destroy();
+class Emulator {
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(
+    readonly service: Service,
+    readonly faults: StorageFaultSchedule,
+    readonly host: string,
+  ) {}
+
+  /** When nothing is carried out any more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const running = this.#answer(request, response).catch(() => {
+      response.destroy(); // the connection broke, or an object's file did
+    });
+    this.#running.add(running);
+    await running;
+    this.#running.delete(running);
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const isHead = request.method === "HEAD";
+    const reply = await this.#reply(request);
+    if (reply.changed === true && this.faults.strikes("loseReply")) {
+      request.socket.resetAndDestroy();
       return;
     }
-    response.statusCode = known.status;
-    response.setHeader("content-type", "application/json; charset=UTF-8");
     // What the client still sends is read away, so that it sees the answer rather than a broken connection.
-    request.resume();
-    response.end(JSON.stringify(known));
+    if (!request.readableEnded) request.resume();
+    await send(response, reply, this.faults, isHead);
+  }
+
+  async #reply(request: IncomingMessage): Promise<Reply> {
+    try {
+      refuseForeignPages(request, this.host);
+      const refusal = this.faults.refusal();
+      if (refusal !== undefined)
+        throw new ApiError(refusal, "backendError", "a fault: the request was not carried out");
+      const call = this.#call(request);
+      return call === undefined ? await this.#batch(request) : await this.#carryOut(call);
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  async #carryOut(call: Call): Promise<Reply> {
+    const reply = await serve(this.service, call);
+    const fields = call.query.get("fields");
+    if (fields === null || fields === "" || reply.json === undefined) return reply;
+    return { ...reply, json: selectFields(reply.json, fields) };
+  }
+
+  /** Undefined for a batch. */
+  #call(request: IncomingMessage): Call | undefined {
+    const method = request.method ?? "GET";
+    const url = request.url ?? "/";
+    if (/^\/batch(?:\/storage\/v1)?(?:\?|$)/.test(url) && method === "POST") return undefined;
+    const limited = this.#withReset(request);
+    return callOf({ method, url, headers: request.headers, body: limited, origin: originOf(request) });
+  }
+
+  /** The body of a request, which a fault may break off. */
+  #withReset(request: IncomingMessage): AsyncIterable<Uint8Array> {
+    const isUpload =
+      (request.method === "POST" || request.method === "PUT") && request.url?.includes("upload") === true;
+    if (!isUpload || !this.faults.strikes("resetUpload")) return request;
+    return resetAfter(request, this.faults.afterBytes);
+  }
+
+  async #batch(request: IncomingMessage): Promise<Reply> {
+    const origin = originOf(request);
+    const outer = {
+      path: [],
+      query: new URLSearchParams(),
+      upload: false,
+      origin,
+      url: request.url ?? "",
+      method: "POST",
+    };
+    let changed = false;
+    const { contentType, body } = await serveBatch(
+      { ...outer, headers: request.headers, body: request },
+      async (part) => {
+        try {
+          // The Python client writes whole addresses.
+          const url = part.url.replace(/^https?:\/\/[^/]*/, "");
+          const call = callOf({ ...part, url, body: Readable.from([part.body]), origin });
+          if (call.upload || call.query.get("alt") === "media") throw badRequest("a batch carries no objects' bytes");
+          const reply = await this.#carryOut(call);
+          changed ||= reply.changed === true;
+          return reply;
+        } catch (error) {
+          return failed(error);
+        }
+      },
+    );
+    return { status: 200, headers: { "content-type": contentType }, text: body, changed };
   }
 }
 
-// The Node client leaves /storage/v1 out when STORAGE_EMULATOR_HOST is set.
+async function* resetAfter(request: IncomingMessage, afterBytes: number): AsyncGenerator<Uint8Array> {
+  let room = afterBytes;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    const taken = chunk.subarray(0, room);
+    room -= taken.length;
+    if (taken.length > 0) yield taken;
+    if (room === 0) break;
+  }
+  request.socket.resetAndDestroy();
+  throw new Error("a fault: the connection was reset");
+}
+
+function failed(error: unknown): Reply {
+  const known = error instanceof ApiError ? error : new ApiError(500, "backendError", String(error));
+  // Not Modified has no body (RFC 9110, 15.4.5).
+  return known.status === 304 ? { status: 304 } : { status: known.status, json: known };
+}
+
+function originOf(request: IncomingMessage): string {
+  return `http://${request.headers.host ?? "localhost"}`;
+}
+
+// The Node client leaves /storage/v1 out when STORAGE_EMULATOR_HOST is set; gcloud uploads below /resumable.
 const prefixes = [
   "/upload/storage/v1/",
   "/download/storage/v1/",
@@ -75,28 +211,14 @@ const prefixes = [
   "/",
 ] as const;
 
-async function route(api: Api, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const [pathname = "/", search = ""] = (request.url ?? "/").split(/\?(.*)/s);
-  const prefix = prefixes.find((p) => pathname.startsWith(p)) ?? "/";
-  const path = pathname
-    .slice(prefix.length)
-    .split("/")
-    .filter((p, i) => i > 3 || p !== "")
-    .map(decodeSegment);
-  const call: Call = {
-    request,
-    response,
-    method: request.method ?? "GET",
-    path,
-    query: new URLSearchParams(search),
-    origin: `http://${request.headers.host ?? "localhost"}`,
-  };
-  if (pathname === "/batch/storage/v1") throw notImplemented("batch requests");
-  if (prefix.includes("upload")) await api.upload(call);
-  else if (prefix.startsWith("/download")) {
-    call.query.set("alt", "media");
-    await api.serve(call);
-  } else await api.serve(call);
+function callOf(request: Omit<Call, "path" | "query" | "upload">): Call {
+  const [pathname = "/", search = ""] = request.url.split(/\?(.*)/s);
+  const prefix = prefixes.find((p) => pathname.startsWith(p));
+  if (prefix === undefined) throw notImplemented(`${request.method} ${pathname}`);
+  const query = new URLSearchParams(search);
+  if (prefix.startsWith("/download")) query.set("alt", "media");
+  const path = pathname.slice(prefix.length).replace(/\/$/, "").split("/").map(decodeSegment);
+  return { ...request, path, query, upload: prefix.includes("upload") };
 }
 
 function decodeSegment(segment: string): string {
@@ -104,20 +226,5 @@ function decodeSegment(segment: string): string {
     return decodeURIComponent(segment);
   } catch {
     throw badRequest(`not a legal path segment: ${segment}`);
-  }
-}
-
-/** A page in the user's browser must not reach the emulator: neither directly (Origin) nor by a rebound name (Host). */
-function refuseForeignPages(request: IncomingMessage, bound: string): void {
-  // A name could be rebound to this machine; an address, or the name the emulator was bound to, could not.
-  const known =
-    /^(?:localhost|host\.docker\.internal|host\.containers\.internal|(?:\d+\.){3}\d+|\[[0-9a-f:.]+\])(?::\d+)?$/i;
-  const ours = (authority: string) => known.test(authority) || authority.replace(/:\d+$/, "") === bound;
-  const origin = request.headers.origin;
-  if (origin !== undefined && !ours(origin.replace(/^https?:\/\//, ""))) {
-    throw forbidden("requests from web pages are refused");
-  }
-  if (!ours(request.headers.host ?? "localhost")) {
-    throw forbidden(`requests for host ${request.headers.host} are refused`);
   }
 }

@@ -6,7 +6,8 @@ import type { Consumer, Delivery, Lease } from "../../src/pubsub/broker/consumer
 import type { Subscription } from "../../src/pubsub/broker/subscription.js";
 import type { Topic } from "../../src/pubsub/broker/topic.js";
 import { unavailable } from "../../src/pubsub/errors.js";
-import { type FaultEvent, type Faults, FaultSchedule } from "../../src/pubsub/faults.js";
+import type { FaultEvent } from "../../src/fault-schedule.js";
+import { type Faults, PubSubFaults } from "../../src/pubsub/faults.js";
 import { memoryStorage, type PubSubStorage } from "../../src/pubsub/log/storage.js";
 import { decodeMessage } from "../../src/pubsub/message.js";
 import { withDefaults } from "../../src/pubsub/services/subscription-resource.js";
@@ -28,7 +29,7 @@ export class Bench {
   #open(): Broker {
     return new Broker({
       storage: this.storage,
-      faults: new FaultSchedule(this.faults, this.onFault),
+      faults: new PubSubFaults(this.faults, this.onFault),
       observe: undefined,
       warn: (text) => this.warnings.push(text),
       now: () => this.now,

@@ -6,7 +6,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { PubsubMessageSchema, SubscriptionSchema } from "../../gen/google/pubsub/v1/pubsub_pb.js";
 import { seekToTime } from "../../src/pubsub/broker/seek.js";
-import type { FaultEvent } from "../../src/pubsub/faults.js";
+import type { FaultEvent } from "../../src/fault-schedule.js";
 import { diskStorage } from "../../src/pubsub/log/storage.js";
 import { completed } from "../../src/pubsub/services/subscription-resource.js";
 import { Bench, idsOf, Taker, textsOf } from "./bench-broker.js";

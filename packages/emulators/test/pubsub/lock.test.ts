@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startPubSub } from "../../src/index.js";
-import { DirectoryInUseError, lockDirectory } from "../../src/pubsub/log/directory-lock.js";
+import { DirectoryInUseError, lockDirectory } from "../../src/directory-lock.js";
 
 let folder: string;
 beforeEach(() => {

@@ -11,7 +11,7 @@ import {
   type Topic as TopicResource,
 } from "../../../gen/google/pubsub/v1/pubsub_pb.js";
 import { failedPrecondition, notFound, resourceExhausted, unavailable } from "../errors.js";
-import type { FaultSchedule } from "../faults.js";
+import type { PubSubFaults } from "../faults.js";
 import { type Change, Journal } from "../log/journal.js";
 import { type LogRecord, MessageLog, type Warn } from "../log/message-log.js";
 import type { PubSubStorage } from "../log/storage.js";
@@ -38,7 +38,7 @@ const deletedTopic = "_deleted-topic_";
 
 export interface BrokerOptions {
   readonly storage: PubSubStorage;
-  readonly faults: FaultSchedule;
+  readonly faults: PubSubFaults;
   readonly observe: Observe | undefined;
   readonly warn: Warn;
   /** Milliseconds since the epoch. */
@@ -51,7 +51,7 @@ export class Broker implements Surroundings {
   readonly topics = new Map<string, Topic>();
   readonly subscriptions = new Map<string, Subscription>();
   readonly snapshots = new Map<string, Snapshot>();
-  readonly faults: FaultSchedule;
+  readonly faults: PubSubFaults;
   readonly #byUid = new Map<string, Topic>();
   readonly #journal: Journal;
   readonly #pushers = new Pushers();

@@ -1,5 +1,5 @@
 import type { Subscription } from "../../../gen/google/pubsub/v1/pubsub_pb.js";
-import type { FaultSchedule } from "../faults.js";
+import type { PubSubFaults } from "../faults.js";
 import type { Change } from "../log/journal.js";
 import type { LogRecord } from "../log/message-log.js";
 import type { PubSubEvent } from "../observe.js";
@@ -8,7 +8,7 @@ import type { PubSubEvent } from "../observe.js";
 export interface Surroundings {
   /** Milliseconds since the epoch. */
   now(): number;
-  readonly faults: FaultSchedule;
+  readonly faults: PubSubFaults;
   /** Tells a person of what went wrong and cannot be told to a client. */
   warn(text: string): void;
   /** Writes down a change before it is confirmed. Throws RESOURCE_EXHAUSTED. */

@@ -1,6 +1,6 @@
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { lockDirectory } from "./directory-lock.js";
+import { lockDirectory } from "../../directory-lock.js";
 import { type JournalFile, journalOnDisk } from "./journal.js";
 import { FileSegments, MemorySegments, memorySegment, type SegmentStore } from "./segments.js";
 

@@ -9,25 +9,26 @@ function crc32c(bytes: Buffer, crc: number): number {
   return (require("@node-rs/crc32") as typeof Crc32).crc32c(bytes, crc);
 }
 
-/** MD5 and CRC32C of a stream of bytes, as the JSON API gives them: base64, the CRC big-endian. */
+export interface Digests {
+  /** Base64. */
+  readonly md5Hash: string;
+  /** Base64, big-endian. */
+  readonly crc32c: string;
+}
+
+/** MD5 and CRC32C of a stream of bytes, as the JSON API gives them. */
 export class Checksums {
   readonly #md5 = createHash("md5");
   #crc = 0;
-  #size = 0;
-
-  /** Bytes seen. */
-  get size(): number {
-    return this.#size;
-  }
 
   update(chunk: Uint8Array): void {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     this.#md5.update(bytes);
     this.#crc = crc32c(bytes, this.#crc);
-    this.#size += bytes.length;
   }
 
-  digest(): { readonly md5Hash: string; readonly crc32c: string } {
+  /** At the end: no more bytes can be added. */
+  digest(): Digests {
     const crc = Buffer.alloc(4);
     crc.writeUInt32BE(this.#crc >>> 0);
     return { md5Hash: this.#md5.digest("base64"), crc32c: crc.toString("base64") };

@@ -1,0 +1,84 @@
+import { ApiError } from "../errors.js";
+
+/** A selection of fields: what is kept of each key; `"*"` is any key. Null keeps all. */
+type Selection = Map<string, Selection | null>;
+
+const maxDepth = 20;
+
+/** Keeps of a resource what `fields` asks for: https://cloud.google.com/storage/docs/json_api#partial-response */
+export function selectFields(resource: unknown, fields: string): unknown {
+  const parser = new Parser(fields);
+  return select(resource, parser.all());
+}
+
+function select(value: unknown, selection: Selection | null): unknown {
+  if (selection === null || typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => select(item, selection));
+  const kept = Object.entries(value).flatMap(([key, inner]) => {
+    const below = selection.get(key) ?? selection.get("*");
+    const wanted = selection.has(key) || selection.has("*");
+    return wanted ? [[key, select(inner, below ?? null)] as const] : [];
+  });
+  return Object.fromEntries(kept);
+}
+
+/** `a,b/c,items(name,owner/entity),*` */
+class Parser {
+  #at = 0;
+
+  constructor(readonly text: string) {}
+
+  all(): Selection {
+    const selection = this.#list(0);
+    if (this.#at < this.text.length) throw this.#invalid();
+    return selection;
+  }
+
+  #list(depth: number): Selection {
+    if (depth > maxDepth) throw this.#invalid();
+    const selection: Selection = new Map();
+    do this.#path(selection, depth);
+    while (this.#takes(","));
+    return selection;
+  }
+
+  #path(selection: Selection, depth: number): void {
+    const key = this.#key();
+    if (this.#takes("/")) {
+      if (depth > maxDepth) throw this.#invalid();
+      const below: Selection = new Map();
+      this.#path(below, depth + 1);
+      merge(selection, key, below);
+    } else if (this.#takes("(")) {
+      const below = this.#list(depth + 1);
+      if (!this.#takes(")")) throw this.#invalid();
+      merge(selection, key, below);
+    } else {
+      selection.set(key, null);
+    }
+  }
+
+  #key(): string {
+    const match = /^\s*([^\s,/()]+)\s*/.exec(this.text.slice(this.#at));
+    if (match?.[1] === undefined) throw this.#invalid();
+    this.#at += match[0].length;
+    return match[1];
+  }
+
+  #takes(character: string): boolean {
+    if (this.text[this.#at] !== character) return false;
+    this.#at += 1;
+    return true;
+  }
+
+  #invalid(): ApiError {
+    return new ApiError(400, "invalidParameter", `Invalid field selection ${this.text}`);
+  }
+}
+
+function merge(selection: Selection, key: string, below: Selection): void {
+  const there = selection.get(key);
+  if (there === null) return; // all of it is selected already
+  if (there === undefined) selection.set(key, below);
+  else for (const [inner, deeper] of below) there.set(inner, deeper);
+}

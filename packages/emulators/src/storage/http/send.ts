@@ -1,0 +1,100 @@
+import type { ServerResponse } from "node:http";
+import { Duplex, Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createGunzip } from "node:zlib";
+import type { StorageFaultSchedule } from "../faults.js";
+import type { Media, Reply } from "./call.js";
+
+/** Bytes that are read of a file at a time. */
+const readSize = 512 * 1024;
+
+/** Sends an answer, and closes the file that it may be of. */
+export async function send(response: ServerResponse, reply: Reply, faults: StorageFaultSchedule, isHead: boolean) {
+  response.statusCode = reply.status;
+  for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
+  if (reply.media !== undefined) {
+    try {
+      if (isHead) response.end();
+      else await sendMedia(response, reply.media, faults);
+    } finally {
+      await reply.media.file.close();
+    }
+    return;
+  }
+  const body = reply.json === undefined ? reply.text : JSON.stringify(reply.json);
+  if (reply.json !== undefined) response.setHeader("content-type", "application/json; charset=UTF-8");
+  if (body !== undefined) response.setHeader("content-length", Buffer.byteLength(body));
+  response.end(isHead ? undefined : body);
+}
+
+async function sendMedia(response: ServerResponse, media: Media, faults: StorageFaultSchedule): Promise<void> {
+  const { file, first, last, unpack } = media;
+  const bytes =
+    last < first
+      ? Readable.from([])
+      : file.createReadStream({ start: first, end: last, autoClose: false, highWaterMark: readSize });
+  const broken = brokenBody(response, faults).map((step) => Duplex.from(step));
+  await pipeline([bytes, ...(unpack ? [createGunzip()] : []), ...broken, response]);
+}
+
+type Step = (source: AsyncIterable<Buffer>) => AsyncGenerator<Buffer>;
+
+/** What a fault makes of an object's bytes. Nothing when none strikes. */
+function brokenBody(response: ServerResponse, faults: StorageFaultSchedule): readonly Step[] {
+  const { afterBytes, stallMs } = faults;
+  if (faults.strikes("resetDownload")) {
+    return [cut(afterBytes, () => response.socket?.resetAndDestroy())];
+  }
+  if (faults.strikes("truncateDownload")) {
+    // With a length the client would see that bytes are missing.
+    response.removeHeader("content-length");
+    return [cut(afterBytes, () => undefined)];
+  }
+  if (faults.strikes("corruptDownload")) return [corrupted];
+  if (faults.strikes("stallDownload")) return [(source) => stalled(source, afterBytes, stallMs)];
+  return [];
+}
+
+/** The first bytes of a body, at the end of which something happens; the last one is missing in any case. */
+function cut(after: number, happens: () => void): Step {
+  return async function* (source: AsyncIterable<Buffer>) {
+    let room = after;
+    let held: Buffer | undefined;
+    for await (const chunk of source) {
+      if (held !== undefined) yield held;
+      held = chunk.subarray(0, room);
+      room -= held.length;
+      if (room === 0) break;
+    }
+    yield room === 0 ? (held ?? Buffer.alloc(0)) : (held ?? Buffer.alloc(0)).subarray(0, -1);
+    happens();
+  };
+}
+
+async function* corrupted(source: AsyncIterable<Buffer>) {
+  let done = false;
+  for await (const chunk of source) {
+    if (!done && chunk.length > 0) {
+      chunk[0] = (chunk[0] ?? 0) ^ 0xff;
+      done = true;
+    }
+    yield chunk;
+  }
+}
+
+async function* stalled(source: AsyncIterable<Buffer>, after: number, ms: number) {
+  let room = after;
+  for await (const chunk of source) {
+    if (room <= 0 || chunk.length <= room) {
+      yield chunk;
+      room -= chunk.length;
+      continue;
+    }
+    yield chunk.subarray(0, room);
+    await sleep(ms);
+    yield chunk.subarray(room);
+    room = -1;
+  }
+  if (room >= 0) await sleep(ms);
+}

@@ -1,0 +1,95 @@
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { conflict, notFound } from "../errors.js";
+import { lstatOrNot } from "./files.js";
+import { readJson, writeJson } from "./json-file.js";
+import { checkBucketName, isBucketName } from "./names.js";
+
+/** What is known of a bucket. */
+export interface BucketRecord {
+  readonly name: string;
+  readonly metageneration: string;
+  /** ISO 8601. */
+  readonly timeCreated: string;
+  readonly updated: string;
+  readonly settings: BucketSettings;
+}
+
+export interface BucketSettings {
+  readonly location?: string;
+  readonly storageClass?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly versioning?: { readonly enabled: boolean };
+  /** Seconds for which deleted objects can be restored; 0 is off. */
+  readonly softDeletePolicy?: { readonly retentionDurationSeconds: string; readonly effectiveTime?: string };
+  /** Kept and given back; there is no access control here. */
+  readonly iamConfiguration?: unknown;
+}
+
+/** Buckets: the folders at the root of a store, and their settings beside, out of sight. */
+export class Buckets {
+  constructor(
+    readonly root: string,
+    readonly folder: string,
+    readonly staging: string,
+  ) {}
+
+  folderOf(name: string): string {
+    return join(this.root, name);
+  }
+
+  async create(name: string, settings: BucketSettings): Promise<BucketRecord> {
+    checkBucketName(name);
+    if ((await lstatOrNot(this.folderOf(name))) !== undefined) {
+      throw conflict("Your previous request to create the named bucket succeeded and you already own it.");
+    }
+    const now = new Date().toISOString();
+    const record: BucketRecord = { name, metageneration: "1", timeCreated: now, updated: now, settings };
+    await this.write(record);
+    await mkdir(this.folderOf(name));
+    return record;
+  }
+
+  /** Throws 404. */
+  async get(name: string): Promise<BucketRecord> {
+    const { birthtime } = await this.#existing(name);
+    // A folder that was made by hand is a bucket, too.
+    const made = birthtime.toISOString();
+    const record = await readJson<BucketRecord>(this.#path(name));
+    return record ?? { name, metageneration: "1", timeCreated: made, updated: made, settings: {} };
+  }
+
+  /** Throws 404 when there is no such bucket. */
+  async check(name: string): Promise<void> {
+    await this.#existing(name);
+  }
+
+  async #existing(name: string) {
+    // Only what is a bucket's name: "..", "." and klio's own folder are not.
+    const found = isBucketName(name) ? await lstatOrNot(this.folderOf(name)) : undefined;
+    if (found?.isDirectory() !== true) throw notFound("The specified bucket does not exist.");
+    return found;
+  }
+
+  /** Names, sorted. */
+  async names(): Promise<string[]> {
+    const entries = await readdir(this.root, { withFileTypes: true });
+    return entries
+      .filter((e) => e.isDirectory() && isBucketName(e.name))
+      .map((e) => e.name)
+      .sort();
+  }
+
+  async write(record: BucketRecord): Promise<void> {
+    await writeJson(this.staging, this.#path(record.name), record);
+  }
+
+  async remove(name: string): Promise<void> {
+    await rm(this.folderOf(name), { recursive: true });
+    await rm(this.#path(name), { force: true });
+  }
+
+  #path(name: string): string {
+    return join(this.folder, `${name}.json`);
+  }
+}

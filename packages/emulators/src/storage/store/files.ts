@@ -1,0 +1,130 @@
+import type { BigIntStats, Dirent } from "node:fs";
+import { lstat, mkdir, readdir, rename, rmdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { badRequest, forbidden } from "../errors.js";
+import { besideFolder, nameOf, pathOf, prefixOf, spellings } from "./paths.js";
+
+/** A file that holds an object. */
+export interface Found {
+  readonly path: string;
+  /** Which record is its own: inode, time and size. */
+  readonly key: string;
+}
+
+export function keyOf(file: { readonly ino: bigint; readonly mtimeNs: bigint; readonly size: bigint }): string {
+  return `${file.ino}-${file.mtimeNs}-${file.size}`;
+}
+
+export async function lstatOrNot(path: string): Promise<BigIntStats | undefined> {
+  try {
+    return await lstat(path, { bigint: true });
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    if (code === "ENAMETOOLONG") throw badRequest("The object's name is too long for this disk");
+    throw error;
+  }
+}
+
+async function fileAt(path: string): Promise<Found | undefined> {
+  const found = await lstatOrNot(path);
+  return found?.isFile() === true ? { path, key: keyOf(found) } : undefined;
+}
+
+/** The file of an object below its bucket's folder, through no symbolic link. */
+export async function findFile(folder: string, name: string): Promise<Found | undefined> {
+  return findBelow(folder, name.split("/"));
+}
+
+async function findBelow(folder: string, segments: readonly string[]): Promise<Found | undefined> {
+  const [segment = "", ...rest] = segments;
+  for (const elements of spellings(segment)) {
+    const folders = rest.length === 0 ? elements.slice(0, -1) : elements;
+    const below = await realFolder(folder, folders);
+    if (below === undefined) continue;
+    const found = rest.length === 0 ? await lastFile(below, elements.at(-1) ?? "") : await findBelow(below, rest);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+async function lastFile(folder: string, element: string): Promise<Found | undefined> {
+  return (await fileAt(join(folder, element))) ?? (await fileAt(join(folder, element + besideFolder)));
+}
+
+async function realFolder(folder: string, elements: readonly string[]): Promise<string | undefined> {
+  let path = folder;
+  for (const element of elements) {
+    path = join(path, element);
+    if ((await lstatOrNot(path))?.isDirectory() !== true) return undefined;
+  }
+  return path;
+}
+
+/** The paths of all files below a bucket's folder whose names begin with `prefix`, and those names. In no order. */
+export async function* walk(
+  bucketFolder: string,
+  prefix = "",
+  folder: readonly string[] = [],
+): AsyncGenerator<{ readonly name: string; readonly path: string }> {
+  const entries: Dirent[] = await readdir(join(bucketFolder, ...folder), { withFileTypes: true }).catch(goneIsEmpty);
+  for (const entry of entries) {
+    const path = [...folder, entry.name];
+    if (entry.isDirectory()) {
+      const begin = prefixOf(path);
+      if (begin.startsWith(prefix) || prefix.startsWith(begin)) yield* walk(bucketFolder, prefix, path);
+    } else if (entry.isFile()) {
+      const name = nameOf(path);
+      if (name.startsWith(prefix)) yield { name, path: join(bucketFolder, ...path) };
+    }
+  }
+}
+
+/** Whether there is nothing below a folder but folders. */
+export async function isEmpty(folder: string): Promise<boolean> {
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(goneIsEmpty)) {
+    if (!entry.isDirectory() || !(await isEmpty(join(folder, entry.name)))) return false;
+  }
+  return true;
+}
+
+/** A folder may go while it is listed. */
+export function goneIsEmpty(error: unknown): [] {
+  if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+  throw error;
+}
+
+/**
+ * Makes the folders that a new object needs below its bucket's, and returns where its file goes. A file that is where a folder has
+ * to be goes beside it. Throws 403 for a symbolic link.
+ */
+export async function place(bucketFolder: string, name: string): Promise<string> {
+  const elements = pathOf(name);
+  let folder = bucketFolder;
+  for (const element of elements.slice(0, -1)) {
+    folder = join(folder, element);
+    const found = await lstatOrNot(folder);
+    if (found?.isDirectory() === true) continue;
+    if (found?.isFile() === true) await rename(folder, folder + besideFolder);
+    else if (found !== undefined) throw linked(folder);
+    await mkdir(folder);
+  }
+  const plain = join(folder, elements.at(-1) ?? "");
+  const taken = await lstatOrNot(plain);
+  if (taken === undefined) return plain;
+  if (taken.isDirectory()) return plain + besideFolder;
+  throw linked(plain);
+}
+
+const linked = (path: string) => forbidden(`${path} is a symbolic link; objects are not written through it`);
+
+/** Removes the folders that the end of a file left empty, but for the bucket's. */
+export async function pruneFolders(bucketFolder: string, path: string): Promise<void> {
+  for (let folder = dirname(path); folder !== bucketFolder; folder = dirname(folder)) {
+    try {
+      await rmdir(folder);
+    } catch {
+      return; // not empty: others live there
+    }
+  }
+}
