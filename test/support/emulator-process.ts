@@ -4,24 +4,29 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { root } from "./rig.js";
 
-/** The Pub/Sub emulator in a process of its own, so that it can be killed. SIGUSR2 lets it start anew within the process. */
+/** An emulator in a process of its own, so that it can be killed. SIGUSR2 lets Pub/Sub start anew within the process. */
 export class EmulatorProcess {
   private constructor(
     readonly child: ChildProcess,
+    /** `host:port` of Pub/Sub, the URL of Cloud Storage. */
     readonly address: string,
   ) {}
 
-  /** `folder` is for its program; `options` are those of startPubSub that JSON can carry. */
-  static async start(folder: string, options: object): Promise<EmulatorProcess> {
+  /** `folder` is for its program; `options` are those of its start that JSON can carry. */
+  static async start(
+    folder: string,
+    options: object,
+    start: "startPubSub" | "startStorage" = "startPubSub",
+  ): Promise<EmulatorProcess> {
     const program = join(folder, "emulator.mjs");
     const library = JSON.stringify(join(root, "dist/emulators/index.js"));
     writeFileSync(
       program,
-      `import { startPubSub } from ${library};
-const emulator = await startPubSub(JSON.parse(process.argv[2]));
+      `import { ${start} } from ${library};
+const emulator = await ${start}(JSON.parse(process.argv[2]));
 process.on("SIGUSR2", () => void emulator.restart());
 process.on("SIGTERM", () => void emulator.close());
-console.log(emulator.address);`,
+console.log(emulator.address ?? emulator.url);`,
     );
     const child = spawn(process.execPath, [program, JSON.stringify(options)], {
       stdio: ["ignore", "pipe", "inherit"],
