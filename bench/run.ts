@@ -6,9 +6,10 @@ import { formatRow, type Row } from "./measure.js";
 import { noopJob } from "./noop-job.js";
 import { pubsub } from "./pubsub.js";
 import { reload } from "./reload.js";
+import { storage } from "./storage.js";
 import { startup } from "./startup.js";
 
-// npm run bench [-- startup|first-message|reload|noop|pubsub|quickstart …]
+// npm run bench [-- startup|first-message|reload|noop|pubsub|storage|quickstart …]
 const root = process.cwd();
 const all: Readonly<Record<string, () => Row[] | Promise<Row[]>>> = {
   startup: () => startup(root),
@@ -16,6 +17,7 @@ const all: Readonly<Record<string, () => Row[] | Promise<Row[]>>> = {
   reload: () => reload(root),
   noop: () => noopJob(root),
   pubsub: () => pubsub(root),
+  storage,
   quickstart: () => quickstartAgain(root),
 };
 const asked = process.argv.slice(2);

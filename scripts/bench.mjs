@@ -14,6 +14,8 @@ await build({
   target: "node20.19",
   format: "esm",
   external: ["esbuild", "@google-cloud/*", "google-gax", "@node-rs/crc32"],
+  // The tests' support finds the repository from where it lies.
+  define: { "import.meta.dirname": JSON.stringify(join(root, "test/support")) },
   banner: {
     js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
   },

@@ -21,7 +21,8 @@ export interface StorageTarget {
   readonly missing: string | undefined;
   /** klio's own, which keeps to the documentation. */
   readonly own: boolean;
-  start(): Promise<StorageServer>;
+  /** `backend` is where the peer keeps objects; memory unless said. */
+  start(backend?: "memory" | "filesystem"): Promise<StorageServer>;
 }
 
 /** The newest version of it at the time of writing. */
@@ -51,11 +52,12 @@ async function startOwn(): Promise<StorageServer> {
   };
 }
 
-async function startPeer(): Promise<StorageServer> {
+async function startPeer(backend: "memory" | "filesystem" = "memory"): Promise<StorageServer> {
+  const folder = await mkdtemp(join(tmpdir(), "klio-peer-"));
   const port = await freePort();
   const address = `127.0.0.1:${port}`;
-  const args = ["-scheme", "http", "-host", "127.0.0.1", "-port", String(port), "-backend", "memory"];
-  const urls = ["-public-host", address, "-external-url", `http://${address}`];
+  const args = ["-scheme", "http", "-host", "127.0.0.1", "-port", String(port), "-backend", backend];
+  const urls = ["-filesystem-root", folder, "-public-host", address, "-external-url", `http://${address}`];
   const child = spawn(binary, [...args, ...urls, "-log-level", "error"], { stdio: "ignore" });
   await untilReady(`http://${address}`, child);
   return {
@@ -65,6 +67,7 @@ async function startPeer(): Promise<StorageServer> {
       const ended = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGKILL");
       await ended;
+      await rm(folder, { recursive: true, force: true });
     },
   };
 }

@@ -77,16 +77,16 @@ describe("the path of an object", () => {
     const folder = await mkdtemp(join(tmpdir(), "klio-paths-"));
     await writeFile(join(folder, name), "by hand");
     expect(nameOf([name])).toBe(name);
-    expect((await findFile(folder, name))?.path).toBe(join(folder, name));
+    expect(findFile(folder, name)?.path).toBe(join(folder, name));
     await rm(folder, { recursive: true });
   });
 
   it("of a segment that is too long for a file goes on in folders", async () => {
     const folder = await mkdtemp(join(tmpdir(), "klio-paths-"));
     const name = `${"é".repeat(500)}/x`;
-    const path = await place(folder, name);
+    const path = place(folder, name);
     await writeFile(path, "x");
-    expect((await findFile(folder, name))?.path).toBe(path);
+    expect(findFile(folder, name)?.path).toBe(path);
     await rm(folder, { recursive: true });
   });
 });

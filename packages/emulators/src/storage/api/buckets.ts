@@ -21,7 +21,7 @@ export const listBuckets: Handler = async ({ store }, call) => {
   const size = pageSize(call.query);
   const names = (await store.buckets.names()).filter((name) => name.startsWith(prefix) && name > after);
   const page = names.slice(0, size);
-  const items = await Promise.all(page.map(async (n) => bucketResource(await store.buckets.get(n), call.origin)));
+  const items = page.map((n) => bucketResource(store.buckets.get(n), call.origin));
   const last = page.at(-1) ?? "";
   return json({
     kind: "storage#buckets",
@@ -30,8 +30,8 @@ export const listBuckets: Handler = async ({ store }, call) => {
   });
 };
 
-export const getBucket: Handler = async ({ store }, call, name = "") => {
-  const record = await store.buckets.get(name);
+export const getBucket: Handler = ({ store }, call, name = "") => {
+  const record = store.buckets.get(name);
   checkPreconditions(preconditionsOf(call), { ...record, etag: bucketEtag(record) });
   return json(bucketResource(record, call.origin));
 };
@@ -58,8 +58,8 @@ export const deleteBucket: Handler = async ({ store }, call, name = "") => {
   return nothing;
 };
 
-export const storageLayout: Handler = async ({ store }, call, name = "") => {
-  const { location, locationType } = bucketResource(await store.buckets.get(name), call.origin);
+export const storageLayout: Handler = ({ store }, call, name = "") => {
+  const { location, locationType } = bucketResource(store.buckets.get(name), call.origin);
   return json({
     kind: "storage#storageLayout",
     bucket: name,
@@ -70,7 +70,7 @@ export const storageLayout: Handler = async ({ store }, call, name = "") => {
 };
 
 /** There are none, as they cannot be made here; gcloud asks before it deletes. */
-export const listManagedFolders: Handler = async ({ store }, _call, name = "") => {
-  await store.buckets.check(name);
+export const listManagedFolders: Handler = ({ store }, _call, name = "") => {
+  store.buckets.check(name);
   return json({ kind: "storage#managedFolders", items: [] });
 };

@@ -29,7 +29,7 @@ export const rewriteObject: Handler = async (service, call, bucket = "", name = 
   const max = maxBytesOf(call);
   const { target, source } = await copyOf(store, call, [bucket, name], [toBucket, to], "storage.objects.rewrite");
   // The limit counts between locations or storage classes alone.
-  const limit = (await isNear(store, source.record, target)) ? Infinity : max;
+  const limit = isNear(store, source.record, target) ? Infinity : max;
   const rewritten = await rewrites.some(source, target, limit, call.query.get("rewriteToken"));
   const objectSize = String(rewritten.source.size);
   const kind = "storage#rewriteResponse";
@@ -42,9 +42,9 @@ export const rewriteObject: Handler = async (service, call, bucket = "", name = 
 };
 
 /** Whether a copy stays in its location and its storage class. */
-async function isNear(store: ObjectStore, record: ObjectRecord, target: Target): Promise<boolean> {
-  const from = (await store.buckets.get(record.bucket)).settings;
-  const to = (await store.buckets.get(target.bucket)).settings;
+function isNear(store: ObjectStore, record: ObjectRecord, target: Target): boolean {
+  const from = store.buckets.get(record.bucket).settings;
+  const to = store.buckets.get(target.bucket).settings;
   const toClass = target.settings.storageClass ?? to.storageClass ?? defaultClass;
   return (record.settings.storageClass ?? defaultClass) === toClass && from.location === to.location;
 }
@@ -67,14 +67,14 @@ async function copyOf(
 ): Promise<{ readonly source: OpenObject; readonly target: Target }> {
   const body = await readResource(call);
   const own = Object.keys(body).length === 0 ? undefined : settingsOf(body, api);
-  await store.buckets.check(toBucket);
+  store.buckets.check(toBucket);
   const source = await store.open(bucket, name, generationOf(call, "sourceGeneration"));
   try {
     checkPreconditions(sourcePreconditionsOf(call), stateOf(source.record));
     const settings = own ?? source.record.settings;
     return { source, target: { bucket: toBucket, name: to, settings, conditions: preconditionsOf(call) } };
   } catch (error) {
-    await source.file.close();
+    source.file.close();
     throw error;
   }
 }
@@ -94,20 +94,21 @@ export const composeObject: Handler = async ({ store }, call, bucket = "", name 
   }
   const destination = body["destination"] === undefined ? {} : asObject(body["destination"], "destination");
   const settings = settingsOf(destination, "storage.objects.compose");
-  await store.buckets.check(bucket);
+  store.buckets.check(bucket);
   const file = store.stage();
   try {
     let componentCount = 0;
     for (const source of sources) {
       const { record, file: opened } = await openSource(store, bucket, asObject(source, "a source object"));
-      const bytes = opened.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>;
-      await file.append(bytes).finally(() => opened.close());
+      await file.append(opened.bytes(0, record.size)).finally(() => {
+        opened.close();
+      });
       componentCount += record.componentCount ?? 1;
     }
-    const object = { staged: await file.finish(), settings, componentCount };
+    const object = { staged: file.finish(), settings, componentCount };
     return changed(objectResource(await store.commit(bucket, name, object, preconditionsOf(call)), call.origin));
   } finally {
-    await file.discard();
+    file.discard();
   }
 };
 
@@ -121,7 +122,7 @@ async function openSource(store: ObjectStore, bucket: string, source: Resource):
     checkPreconditions(ifGenerationMatch === undefined ? {} : { ifGenerationMatch }, stateOf(opened.record));
     return opened;
   } catch (error) {
-    await opened.file.close();
+    opened.file.close();
     throw error;
   }
 }

@@ -11,4 +11,4 @@ export interface Service {
 }
 
 /** Answers a call; `names` are those in its path, in order. */
-export type Handler = (service: Service, call: Call, ...names: string[]) => Promise<Reply>;
+export type Handler = (service: Service, call: Call, ...names: string[]) => Reply | Promise<Reply>;

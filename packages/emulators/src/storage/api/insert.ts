@@ -12,7 +12,7 @@ export const insertObject: Handler = async (service, call, bucket = "") => {
   const id = call.query.get("upload_id");
   if (id !== null) return resume(service, call, id);
   if (call.method !== "POST") throw notImplemented(`${call.method} without upload_id`);
-  await service.store.buckets.check(bucket);
+  service.store.buckets.check(bucket);
   const type = call.query.get("uploadType");
   if (type === "media") return media(service, call, bucket);
   if (type === "multipart") return multipart(service, call, bucket);

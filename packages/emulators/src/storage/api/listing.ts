@@ -70,7 +70,7 @@ async function sourceOf(store: ObjectStore, bucket: string, query: URLSearchPara
   const versions = query.get("versions") === "true";
   const softDeleted = query.get("softDeleted") === "true";
   if (versions && softDeleted) throw badRequest("softDeleted cannot be listed together with versions");
-  await store.buckets.check(bucket);
+  store.buckets.check(bucket);
   const live = async (name: string) => {
     // What somebody is writing by hand is not an object yet.
     const record = await store.get(bucket, name).catch((error: unknown) => {

@@ -21,8 +21,8 @@ export const listObjects: Handler = async ({ store }, call, bucket = "") => {
 export const getObject: Handler = async ({ store }, call, bucket = "", name = "") => {
   const generation = generationOf(call);
   if (call.query.get("softDeleted") === "true") {
-    await store.buckets.check(bucket);
-    const record = generation === null ? undefined : await store.versions.get(bucket, name, generation);
+    store.buckets.check(bucket);
+    const record = generation === null ? undefined : store.versions.get(bucket, name, generation);
     if (record?.softDeleteTime === undefined) throw noObject(bucket, name);
     return json(objectResource(record, call.origin));
   }
@@ -36,7 +36,7 @@ export const getObject: Handler = async ({ store }, call, bucket = "", name = ""
     checkPreconditions(preconditionsOf(call), stateOf(record));
     return mediaReply(call, record, file);
   } catch (error) {
-    await file.close();
+    file.close();
     throw error;
   }
 };
@@ -65,11 +65,11 @@ export const deleteObject: Handler = async ({ store }, call, bucket = "", name =
 export const restoreObject: Handler = async ({ store, rewrites }, call, bucket = "", name = "") => {
   const generation = generationOf(call);
   if (generation === null) throw badRequest("a restore names the generation");
-  await store.buckets.check(bucket);
-  const record = await store.versions.get(bucket, name, generation);
+  store.buckets.check(bucket);
+  const record = store.versions.get(bucket, name, generation);
   if (record?.softDeleteTime === undefined) throw noObject(bucket, name);
   const target = { bucket, name, settings: record.settings, conditions: preconditionsOf(call) };
-  const restored = await rewrites.copy({ record, file: await store.versions.open(record) }, target);
+  const restored = await rewrites.copy({ record, file: store.versions.open(record) }, target);
   return changed(objectResource(restored, call.origin));
 };
 

@@ -1,4 +1,3 @@
-import type { FileHandle } from "node:fs/promises";
 import { badRequest } from "../errors.js";
 import type { Preconditions } from "../preconditions.js";
 import type { ObjectRecord, ObjectSettings } from "../store/record.js";
@@ -28,7 +27,9 @@ const maxSessions = 1_000;
 
 /** Copies of objects, at once or in several calls. */
 export class Rewrites {
-  readonly #sessions = new Sessions<Session>(maxSessions, ({ file }) => file.discard());
+  readonly #sessions = new Sessions<Session>(maxSessions, ({ file }) => {
+    file.discard();
+  });
 
   constructor(readonly store: ObjectStore) {}
 
@@ -36,13 +37,13 @@ export class Rewrites {
   async copy({ record: source, file }: OpenObject, target: Target): Promise<ObjectRecord> {
     const copied = this.store.stage();
     try {
-      await copied.append(bytes(file, 0, source.size));
+      await copied.append(file.bytes(0, source.size));
       return await this.#finish(copied, source, target);
     } catch (error) {
-      await copied.discard();
+      copied.discard();
       throw error;
     } finally {
-      await file.close();
+      file.close();
     }
   }
 
@@ -58,32 +59,27 @@ export class Rewrites {
       const session = token === null ? { file: this.store.stage(), same } : this.#sessions.get(token);
       if (token !== null && session?.same !== same) throw badRequest("the rewriteToken is not one of this rewrite");
       if (session === undefined) throw badRequest("no such rewriteToken");
-      const id = token ?? (await this.#sessions.add(session));
+      const id = token ?? this.#sessions.add(session);
       const at = session.file.size;
-      await session.file.append(bytes(file, at, Math.min(source.size, at + max)));
+      await session.file.append(file.bytes(at, Math.min(source.size, at + max)));
       if (session.file.size < source.size) return { done: false, source, bytes: session.file.size, token: id };
       try {
         return { done: true, source, record: await this.#finish(session.file, source, target) };
       } finally {
-        await this.#sessions.remove(id);
+        this.#sessions.remove(id);
       }
     } finally {
-      await file.close();
+      file.close();
     }
   }
 
   async #finish(file: StagedFile, source: ObjectRecord, { bucket, name, settings, conditions }: Target) {
     const { componentCount } = source;
     const object = {
-      staged: await file.finish(),
+      staged: file.finish(),
       settings,
       ...(componentCount === undefined ? {} : { componentCount }),
     };
     return this.store.commit(bucket, name, object, conditions);
   }
-}
-
-async function* bytes(file: FileHandle, from: number, to: number): AsyncGenerator<Uint8Array> {
-  if (from >= to) return;
-  yield* file.createReadStream({ start: from, end: to - 1, autoClose: false }) as AsyncIterable<Buffer>;
 }

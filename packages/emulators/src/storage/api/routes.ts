@@ -83,7 +83,7 @@ const refusedParameters = [
 const refusedHeaders = ["x-goog-encryption-algorithm", "x-goog-copy-source-encryption-algorithm"];
 
 /** Carries out a call. Throws an ApiError, 501 with the call's name for what is not there. */
-export function serve(service: Service, call: Call): Promise<Reply> {
+export async function serve(service: Service, call: Call): Promise<Reply> {
   const { value: handler, names } = find(call.upload ? uploads : served, call);
   if (handler === undefined) throw unknown(call);
   for (const parameter of refusedParameters) {

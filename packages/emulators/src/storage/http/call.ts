@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { FileHandle } from "node:fs/promises";
 import { tooLarge } from "../errors.js";
+import type { OpenFile } from "../store/open-file.js";
 
 /** One request, whether it came by itself or within a batch. */
 export interface Call {
@@ -31,7 +31,7 @@ export interface Reply {
 
 /** Bytes of an open file, which whoever sends them closes. */
 export interface Media {
-  readonly file: FileHandle;
+  readonly file: OpenFile;
   /** The first and the last byte; the last is before the first when there is none. */
   readonly first: number;
   readonly last: number;

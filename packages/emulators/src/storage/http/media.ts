@@ -1,5 +1,5 @@
-import type { FileHandle } from "node:fs/promises";
 import { rangeNotSatisfiable } from "../errors.js";
+import type { OpenFile } from "../store/open-file.js";
 import { etagOf, type ObjectRecord } from "../store/record.js";
 import type { Call, Reply } from "./call.js";
 
@@ -7,7 +7,7 @@ import type { Call, Reply } from "./call.js";
  * An object's bytes: whole, or one range; those of gzip unpacked for a client that does not take gzip
  * (https://cloud.google.com/storage/docs/transcoding). Whoever sends the answer closes the file.
  */
-export function mediaReply(call: Call, record: ObjectRecord, file: FileHandle): Reply {
+export function mediaReply(call: Call, record: ObjectRecord, file: OpenFile): Reply {
   const { settings, size } = record;
   const unpack =
     settings.contentEncoding === "gzip" &&

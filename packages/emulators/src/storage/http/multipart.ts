@@ -34,9 +34,10 @@ export async function readRelated(body: AsyncIterable<Uint8Array>, boundary: str
   const reader = new DelimitedReader(body);
   await reader.readUntil(`--${boundary}`);
   const eol = (await reader.readUntil("\n")).toString("latin1") === "\r" ? "\r\n" : "\n";
+  // A part may come without headers.
+  reader.unread(eol);
   await reader.readUntil(`${eol}${eol}`);
   const resource = await reader.readUntil(`${eol}--${boundary}${eol}`);
-  // A part may come without headers.
   reader.unread(eol);
   const heads = (await reader.readUntil(`${eol}${eol}`)).toString("latin1");
   const mediaType = /^content-type:[ \t]*(.+?)[ \t\r]*$/im.exec(heads)?.[1];

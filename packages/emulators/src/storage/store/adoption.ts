@@ -1,8 +1,7 @@
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
 import { Checksums } from "./checksums.js";
-import { type Found, keyOf } from "./files.js";
+import { type Found, keyOf, lstatOrNot } from "./files.js";
 import type { Generations } from "./generations.js";
+import { OpenFile } from "./open-file.js";
 import type { RecordFiles } from "./record-files.js";
 import type { ObjectRecord } from "./record.js";
 
@@ -23,7 +22,7 @@ export class Adoption {
     try {
       return await running;
     } catch (error) {
-      if (error instanceof ChangedError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      if (error instanceof ChangedError) return undefined;
       throw error;
     } finally {
       this.#running.delete(id);
@@ -31,25 +30,25 @@ export class Adoption {
   }
 
   async #adopt(bucket: string, name: string, found: Found): Promise<ObjectRecord> {
-    const file = await open(found.path, constants.O_RDONLY | constants.O_NOFOLLOW);
-    try {
-      const { mtime } = await file.stat();
-      const checksums = new Checksums();
-      let size = 0;
-      for await (const chunk of file.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>) {
-        checksums.update(chunk);
-        size += chunk.length;
-      }
-      if (keyOf(await file.stat({ bigint: true })) !== found.key) throw new ChangedError();
-      const time = mtime.toISOString();
-      const generation = this.generations.next();
-      const stamp = { generation, metageneration: "1", timeCreated: time, updated: time, settings: {} };
-      const record: ObjectRecord = { bucket, name, size, ...checksums.digest(), ...stamp };
-      await this.records.write(found.key, record);
-      return record;
-    } finally {
-      await file.close();
+    const file = OpenFile.at(found.path);
+    if (file?.key !== found.key) {
+      file?.close();
+      throw new ChangedError();
     }
+    const time = file.mtime.toISOString();
+    const checksums = new Checksums();
+    let size = 0;
+    for await (const chunk of file.bytes()) {
+      checksums.update(chunk);
+      size += chunk.length;
+    }
+    const now = lstatOrNot(found.path);
+    if (now === undefined || keyOf(now) !== found.key) throw new ChangedError();
+    const generation = this.generations.next();
+    const stamp = { generation, metageneration: "1", timeCreated: time, updated: time, settings: {} };
+    const record: ObjectRecord = { bucket, name, size, ...checksums.digest(), ...stamp };
+    this.records.write(found.key, record);
+    return record;
   }
 }
 

@@ -1,8 +1,9 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdirSync } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { conflict, notFound } from "../errors.js";
 import { lstatOrNot } from "./files.js";
-import { readJson, writeJson } from "./json-file.js";
+import type { JsonFiles } from "./json-files.js";
 import { checkBucketName, isBucketName } from "./names.js";
 
 /** What is known of a bucket. */
@@ -31,42 +32,42 @@ export class Buckets {
   constructor(
     readonly root: string,
     readonly folder: string,
-    readonly staging: string,
+    readonly files: JsonFiles,
   ) {}
 
   folderOf(name: string): string {
     return join(this.root, name);
   }
 
-  async create(name: string, settings: BucketSettings): Promise<BucketRecord> {
+  create(name: string, settings: BucketSettings): BucketRecord {
     checkBucketName(name);
-    if ((await lstatOrNot(this.folderOf(name))) !== undefined) {
+    if (lstatOrNot(this.folderOf(name)) !== undefined) {
       throw conflict("Your previous request to create the named bucket succeeded and you already own it.");
     }
     const now = new Date().toISOString();
     const record: BucketRecord = { name, metageneration: "1", timeCreated: now, updated: now, settings };
-    await this.write(record);
-    await mkdir(this.folderOf(name));
+    this.write(record);
+    mkdirSync(this.folderOf(name));
     return record;
   }
 
   /** Throws 404. */
-  async get(name: string): Promise<BucketRecord> {
-    const { birthtime } = await this.#existing(name);
+  get(name: string): BucketRecord {
+    const { birthtime } = this.#existing(name);
     // A folder that was made by hand is a bucket, too.
     const made = birthtime.toISOString();
-    const record = await readJson<BucketRecord>(this.#path(name));
+    const record = this.files.read<BucketRecord>(this.#path(name));
     return record ?? { name, metageneration: "1", timeCreated: made, updated: made, settings: {} };
   }
 
   /** Throws 404 when there is no such bucket. */
-  async check(name: string): Promise<void> {
-    await this.#existing(name);
+  check(name: string): void {
+    this.#existing(name);
   }
 
-  async #existing(name: string) {
+  #existing(name: string) {
     // Only what is a bucket's name: "..", "." and klio's own folder are not.
-    const found = isBucketName(name) ? await lstatOrNot(this.folderOf(name)) : undefined;
+    const found = isBucketName(name) ? lstatOrNot(this.folderOf(name)) : undefined;
     if (found?.isDirectory() !== true) throw notFound("The specified bucket does not exist.");
     return found;
   }
@@ -80,13 +81,13 @@ export class Buckets {
       .sort();
   }
 
-  async write(record: BucketRecord): Promise<void> {
-    await writeJson(this.staging, this.#path(record.name), record);
+  write(record: BucketRecord): void {
+    this.files.write(this.#path(record.name), record);
   }
 
   async remove(name: string): Promise<void> {
     await rm(this.folderOf(name), { recursive: true });
-    await rm(this.#path(name), { force: true });
+    this.files.remove(this.#path(name));
   }
 
   #path(name: string): string {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { goneIsEmpty } from "./files.js";
-import { readJson, writeJson } from "./json-file.js";
+import type { JsonFiles } from "./json-files.js";
 import type { ObjectRecord } from "./record.js";
 
 /**
@@ -12,23 +12,29 @@ import type { ObjectRecord } from "./record.js";
 export class RecordFiles {
   constructor(
     readonly folder: string,
-    readonly staging: string,
+    readonly files: JsonFiles,
   ) {}
 
-  read(bucket: string, key: string, name: string): Promise<ObjectRecord | undefined> {
-    return readJson(this.#path(bucket, key, name));
+  read(bucket: string, key: string, name: string): ObjectRecord | undefined {
+    return this.files.read(this.#path(bucket, key, name));
   }
 
-  async write(key: string, record: ObjectRecord): Promise<void> {
-    await writeJson(this.staging, this.#path(record.bucket, key, record.name), record);
+  /** Writes the record of a file that is not in its place yet: it is the rename that makes it count. */
+  add(key: string, record: ObjectRecord): void {
+    this.files.add(this.#path(record.bucket, key, record.name), record);
   }
 
-  async forget(bucket: string, key: string, name: string): Promise<void> {
-    await rm(this.#path(bucket, key, name), { force: true });
+  write(key: string, record: ObjectRecord): void {
+    this.files.write(this.#path(record.bucket, key, record.name), record);
+  }
+
+  forget(bucket: string, key: string, name: string): void {
+    this.files.remove(this.#path(bucket, key, name));
   }
 
   async forgetBucket(bucket: string): Promise<void> {
     await rm(join(this.folder, bucket), { recursive: true, force: true });
+    this.files.forget();
   }
 
   /** Removes the records that belong to none of these files. */

@@ -38,7 +38,9 @@ const maxSessions = 10_000;
 
 /** Takes bytes in, whole or in pieces, and makes objects of them. */
 export class Uploads {
-  readonly #sessions = new Sessions<Session>(maxSessions, ({ file }) => file.discard());
+  readonly #sessions = new Sessions<Session>(maxSessions, ({ file }) => {
+    file.discard();
+  });
   readonly #turns = new Turns();
 
   constructor(readonly store: ObjectStore) {}
@@ -47,9 +49,9 @@ export class Uploads {
     const file = this.store.stage();
     try {
       await file.append(body);
-      return await this.#commit(upload, await file.finish());
+      return await this.#commit(upload, file.finish());
     } catch (error) {
-      await file.discard();
+      file.discard();
       throw error;
     }
   }
@@ -59,7 +61,7 @@ export class Uploads {
     checkObjectName(upload.name);
     checkPreconditions(upload.conditions, stateOf(await this.store.get(upload.bucket, upload.name)));
     const session = { id: "", upload, file: this.store.stage() };
-    session.id = await this.#sessions.add(session);
+    session.id = this.#sessions.add(session);
     return session.id;
   }
 
@@ -93,22 +95,19 @@ export class Uploads {
     }
     try {
       if (file.size > size) throw badRequest(`${file.size} bytes were sent, ${size} announced`);
-      session.record = await this.#commit(
-        { ...upload, expected: both(upload.expected, expected) },
-        await file.finish(),
-      );
+      session.record = await this.#commit({ ...upload, expected: both(upload.expected, expected) }, file.finish());
       return { state: "done", record: session.record };
     } catch (error) {
-      await this.#sessions.remove(session.id);
+      this.#sessions.remove(session.id);
       throw error;
     }
   }
 
   /** Ends a resumable upload that is not done. Throws 404. */
   async cancel(id: string): Promise<void> {
-    await this.#turns.take(id, async () => {
+    await this.#turns.take(id, () => {
       if (this.#sessions.get(id) === undefined) throw notFound(`no such upload: ${id}`);
-      await this.#sessions.remove(id);
+      this.#sessions.remove(id);
     });
   }
 

@@ -6,14 +6,14 @@ export class Sessions<T> {
 
   constructor(
     readonly max: number,
-    readonly end: (session: T) => Promise<void>,
+    readonly end: (session: T) => void,
   ) {}
 
-  async add(session: T): Promise<string> {
+  add(session: T): string {
     const id = randomUUID();
     this.#byId.set(id, session);
     const oldest = this.#byId.keys().next();
-    if (this.#byId.size > this.max && oldest.done !== true) await this.remove(oldest.value);
+    if (this.#byId.size > this.max && oldest.done !== true) this.remove(oldest.value);
     return id;
   }
 
@@ -21,9 +21,9 @@ export class Sessions<T> {
     return this.#byId.get(id);
   }
 
-  async remove(id: string): Promise<void> {
+  remove(id: string): void {
     const session = this.#byId.get(id);
     this.#byId.delete(id);
-    if (session !== undefined) await this.end(session);
+    if (session !== undefined) this.end(session);
   }
 }

@@ -1,8 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { type FileHandle, open, rm, stat } from "node:fs/promises";
+import { closeSync, openSync, statSync, write, writeSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { Checksums, type Digests } from "./checksums.js";
 import { keyOf } from "./files.js";
+import { unlinkIfThere } from "./json-files.js";
+
+const smallBytes = 1024 * 1024;
+const writeLater = promisify(write);
 
 /** Bytes on disk that are not yet an object. */
 export interface Staged extends Digests {
@@ -29,7 +34,7 @@ export class StagedFile {
 
   /** Adds a stream's bytes, leaving out the first `skip`. What came before a break of the stream stays. */
   async append(source: AsyncIterable<Uint8Array>, skip = 0): Promise<void> {
-    const file = await open(this.path, this.#size === 0 ? "w" : "r+");
+    const file = openSync(this.path, this.#size === 0 ? "w" : "r+");
     let toSkip = skip;
     try {
       for await (const chunk of source) {
@@ -38,29 +43,37 @@ export class StagedFile {
         if (fresh.length > 0) await this.#write(file, fresh);
       }
     } finally {
-      await file.close();
+      closeSync(file);
     }
   }
 
   /** Writes at a position: what a full disk took of a chunk that failed does not count. */
-  async #write(file: FileHandle, chunk: Uint8Array): Promise<void> {
-    let written = 0;
-    while (written < chunk.length) {
-      const rest = chunk.subarray(written);
-      written += (await file.write(rest, 0, rest.length, this.#size + written)).bytesWritten;
+  async #write(file: number, chunk: Uint8Array): Promise<void> {
+    const later = this.#size < smallBytes ? undefined : this.#writeLater(file, chunk);
+    if (later === undefined) {
+      for (let at = 0; at < chunk.length;) at += writeSync(file, chunk, at, chunk.length - at, this.#size + at);
     }
+    // Meanwhile, as it takes about as long.
     this.#checksums.update(chunk);
+    await later;
     this.#size += chunk.length;
   }
 
+  /** A small object is written at once; a disk that is busy with a large one must not hold up others. */
+  async #writeLater(file: number, chunk: Uint8Array): Promise<void> {
+    for (let at = 0; at < chunk.length;) {
+      at += (await writeLater(file, chunk, at, chunk.length - at, this.#size + at)).bytesWritten;
+    }
+  }
+
   /** What there is, at the end. */
-  async finish(): Promise<Staged> {
-    if (this.#size === 0) await (await open(this.path, "w")).close();
-    const key = keyOf(await stat(this.path, { bigint: true }));
+  finish(): Staged {
+    if (this.#size === 0) closeSync(openSync(this.path, "w"));
+    const key = keyOf(statSync(this.path, { bigint: true }));
     return { path: this.path, size: this.#size, key, ...this.#checksums.digest() };
   }
 
-  async discard(): Promise<void> {
-    await rm(this.path, { force: true });
+  discard(): void {
+    unlinkIfThere(this.path);
   }
 }

@@ -1,5 +1,5 @@
-import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, realpath, rename, rm, unlink } from "node:fs/promises";
+import { renameSync, unlinkSync } from "node:fs";
+import { mkdir, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { lockDirectory, type DirectoryLock } from "../../directory-lock.js";
 import { badRequest, beingChanged, conflict, noObject } from "../errors.js";
@@ -9,7 +9,9 @@ import { Adoption } from "./adoption.js";
 import { type BucketRecord, Buckets, type BucketSettings } from "./buckets.js";
 import { findFile, type Found, isEmpty, keyOf, lstatOrNot, place, pruneFolders, walk } from "./files.js";
 import { Generations } from "./generations.js";
+import { JsonFiles, unlinkIfThere } from "./json-files.js";
 import { checkObjectName } from "./names.js";
+import { OpenFile } from "./open-file.js";
 import { hiddenFolder } from "./paths.js";
 import { RecordFiles } from "./record-files.js";
 import { etagOf, type ObjectRecord, type ObjectSettings } from "./record.js";
@@ -19,7 +21,7 @@ import { Versions } from "./versions.js";
 
 export interface OpenObject {
   readonly record: ObjectRecord;
-  readonly file: FileHandle;
+  readonly file: OpenFile;
 }
 
 /** An object to be, but for its name and generation. */
@@ -55,9 +57,10 @@ export class ObjectStore {
   ) {
     const hidden = join(root, hiddenFolder);
     this.staging = join(hidden, "staging");
-    this.buckets = new Buckets(root, join(hidden, "buckets"), this.staging);
-    this.versions = new Versions(join(hidden, "versions"), this.staging);
-    this.#records = new RecordFiles(join(hidden, "records"), this.staging);
+    const files = new JsonFiles(this.staging);
+    this.buckets = new Buckets(root, join(hidden, "buckets"), files);
+    this.versions = new Versions(join(hidden, "versions"), files);
+    this.#records = new RecordFiles(join(hidden, "records"), files);
     this.#generations = new Generations(hidden);
     this.#adopting = new Adoption(this.#records, this.#generations);
   }
@@ -95,8 +98,8 @@ export class ObjectStore {
     conditions: Preconditions,
     change: (settings: BucketSettings) => BucketSettings,
   ): Promise<BucketRecord> {
-    return this.#turns.take(name, async () => {
-      const current = await this.buckets.get(name);
+    return this.#turns.take(name, () => {
+      const current = this.buckets.get(name);
       checkPreconditions(conditions, current);
       const record: BucketRecord = {
         ...current,
@@ -104,14 +107,14 @@ export class ObjectStore {
         updated: new Date().toISOString(),
         settings: change(current.settings),
       };
-      await this.buckets.write(record);
+      this.buckets.write(record);
       return record;
     });
   }
 
   deleteBucket(name: string, conditions: Preconditions): Promise<void> {
     return this.#turns.take(name, async () => {
-      checkPreconditions(conditions, await this.buckets.get(name));
+      checkPreconditions(conditions, this.buckets.get(name));
       const notEmpty = () => conflict("The bucket you tried to delete is not empty.");
       if (!(await isEmpty(this.buckets.folderOf(name)))) throw notEmpty();
       for await (const version of this.versions.list(name)) if (version.softDeleteTime === undefined) throw notEmpty();
@@ -125,7 +128,7 @@ export class ObjectStore {
 
   /** The live object's record, or undefined when there is none. Throws 404 when the bucket does not exist. */
   async get(bucket: string, name: string): Promise<ObjectRecord | undefined> {
-    await this.buckets.check(bucket);
+    this.buckets.check(bucket);
     return (await this.#current(bucket, name))?.record;
   }
 
@@ -133,7 +136,7 @@ export class ObjectStore {
   async existing(bucket: string, name: string, generation: string | null): Promise<ObjectRecord> {
     const live = await this.get(bucket, name);
     if (live !== undefined && (generation === null || generation === live.generation)) return live;
-    const version = generation === null ? undefined : await this.versions.get(bucket, name, generation);
+    const version = generation === null ? undefined : this.versions.get(bucket, name, generation);
     if (version === undefined || version.softDeleteTime !== undefined) throw noObject(bucket, name);
     return version;
   }
@@ -143,28 +146,28 @@ export class ObjectStore {
    * Throws 404.
    */
   async open(bucket: string, name: string, generation: string | null): Promise<OpenObject> {
-    await this.buckets.check(bucket);
+    this.buckets.check(bucket);
     const live = await this.#openLive(bucket, name);
     if (live !== undefined && (generation === null || generation === live.record.generation)) return live;
-    await live?.file.close();
+    live?.file.close();
     const record = await this.existing(bucket, name, generation ?? "0");
-    return { record, file: await this.versions.open(record) };
+    return { record, file: this.versions.open(record) };
   }
 
   async #openLive(bucket: string, name: string): Promise<OpenObject | undefined> {
     for (;;) {
       const current = await this.#current(bucket, name);
       if (current === undefined) return undefined;
-      const file = await open(current.path, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => undefined);
+      const file = OpenFile.at(current.path);
       if (file === undefined) continue; // replaced or removed since
-      if (keyOf(await file.stat({ bigint: true })) === current.key) return { record: current.record, file };
-      await file.close();
+      if (file.key === current.key) return { record: current.record, file };
+      file.close();
     }
   }
 
   /** The names of all live objects that begin with `prefix`. In no order. Throws 404 when the bucket does not exist. */
   async names(bucket: string, prefix: string): Promise<Set<string>> {
-    await this.buckets.check(bucket);
+    this.buckets.check(bucket);
     const names = new Set<string>();
     for await (const { name } of walk(this.buckets.folderOf(bucket), prefix)) names.add(name);
     return names;
@@ -180,7 +183,7 @@ export class ObjectStore {
     try {
       checkObjectName(name);
       return await this.#turns.take(bucket, async () => {
-        const keeping = await this.#keeping(bucket);
+        const keeping = this.#keeping(bucket);
         const old = await this.#current(bucket, name);
         checkPreconditions(conditions, stateOf(old?.record));
         const now = new Date().toISOString();
@@ -200,12 +203,13 @@ export class ObjectStore {
             ...settings,
           },
         };
-        const target = old?.path ?? (await place(this.buckets.folderOf(bucket), name));
-        await this.#put(record, staged, target, old, keeping);
+        const target = old?.path ?? place(this.buckets.folderOf(bucket), name);
+        this.#put(record, staged, target, old, keeping);
         return record;
       });
-    } finally {
-      await rm(staged.path, { force: true });
+    } catch (error) {
+      unlinkIfThere(staged.path);
+      throw error;
     }
   }
 
@@ -221,7 +225,7 @@ export class ObjectStore {
     if (from === to) throw badRequest("An object cannot be moved to its own name");
     return this.#turns.take(bucket, async () => {
       const folder = this.buckets.folderOf(bucket);
-      const keeping = await this.#keeping(bucket);
+      const keeping = this.#keeping(bucket);
       const source = await this.#current(bucket, from);
       if (source === undefined || (generation !== null && generation !== source.record.generation)) {
         throw noObject(bucket, from);
@@ -237,24 +241,24 @@ export class ObjectStore {
         metageneration: "1",
         updated: now,
       };
-      const target = old?.path ?? (await place(folder, to));
+      const target = old?.path ?? place(folder, to);
       // The new one's folder may have taken the place of the old one's file.
-      const { path } = (await findFile(folder, from)) ?? source;
-      await this.#put(record, { path, key: source.key }, target, old, keeping);
-      await this.#records.forget(bucket, source.key, from);
-      await pruneFolders(folder, path);
+      const { path } = findFile(folder, from) ?? source;
+      this.#put(record, { path, key: source.key }, target, old, keeping);
+      this.#records.forget(bucket, source.key, from);
+      pruneFolders(folder, path);
       return record;
     });
   }
 
   /** Makes a file the object of this record: the record first, then the rename that both come into force with. */
-  async #put(record: ObjectRecord, file: Found, target: string, old: Current | undefined, keeping: Keeping) {
+  #put(record: ObjectRecord, file: Found, target: string, old: Current | undefined, keeping: Keeping): void {
     const { bucket, name } = record;
-    if (old !== undefined) await this.#keep(old, keeping, record.updated);
-    await this.#records.write(file.key, record);
-    await rename(file.path, target);
+    if (old !== undefined) this.#keep(old, keeping, record.updated);
+    this.#records.add(file.key, record);
+    renameSync(file.path, target);
     this.observe({ kind: "commit", bucket, name, generation: record.generation });
-    if (old !== undefined && old.key !== file.key) await this.#records.forget(bucket, old.key, name);
+    if (old !== undefined && old.key !== file.key) this.#records.forget(bucket, old.key, name);
   }
 
   /** Changes what is known of an object, or of one of its versions, if the preconditions hold. Throws 404. */
@@ -266,7 +270,7 @@ export class ObjectStore {
     change: (settings: ObjectSettings) => ObjectSettings,
   ): Promise<ObjectRecord> {
     return this.#turns.take(bucket, async () => {
-      await this.buckets.check(bucket);
+      this.buckets.check(bucket);
       const live = await this.#current(bucket, name);
       const isLive = live !== undefined && (generation === null || generation === live.record.generation);
       const current = isLive ? live.record : await this.existing(bucket, name, generation);
@@ -277,8 +281,8 @@ export class ObjectStore {
         updated: new Date().toISOString(),
         settings: change(current.settings),
       };
-      if (isLive) await this.#records.write(live.key, record);
-      else await this.versions.write(record);
+      if (isLive) this.#records.write(live.key, record);
+      else this.versions.write(record);
       return record;
     });
   }
@@ -286,29 +290,29 @@ export class ObjectStore {
   /** Deletes the live object or, of a generation, that version for good. Throws 404. */
   async delete(bucket: string, name: string, conditions: Preconditions, generation: string | null): Promise<void> {
     await this.#turns.take(bucket, async () => {
-      const keeping = await this.#keeping(bucket);
+      const keeping = this.#keeping(bucket);
       const live = await this.#current(bucket, name);
       const now = new Date().toISOString();
       if (live === undefined || (generation !== null && generation !== live.record.generation)) {
         const version = await this.existing(bucket, name, generation);
         checkPreconditions(conditions, stateOf(version));
-        if (keeping.softSeconds > 0) await this.versions.write(softDeleted(version, keeping.softSeconds, now));
-        else await this.versions.remove(version);
+        if (keeping.softSeconds > 0) this.versions.write(softDeleted(version, keeping.softSeconds, now));
+        else this.versions.remove(version);
         return;
       }
       checkPreconditions(conditions, stateOf(live.record));
       // Who names the generation wants it gone, not kept as a version.
-      await this.#keep(live, { ...keeping, versions: keeping.versions && generation === null }, now);
-      await unlink(live.path);
+      this.#keep(live, { ...keeping, versions: keeping.versions && generation === null }, now);
+      unlinkSync(live.path);
       this.observe({ kind: "delete", bucket, name, generation: live.record.generation });
-      await this.#records.forget(bucket, live.key, name);
-      await pruneFolders(this.buckets.folderOf(bucket), live.path);
+      this.#records.forget(bucket, live.key, name);
+      pruneFolders(this.buckets.folderOf(bucket), live.path);
     });
   }
 
   /** What the bucket's settings mean for its objects. Throws 404 when the bucket does not exist. */
-  async #keeping(bucket: string): Promise<Keeping> {
-    const { settings } = await this.buckets.get(bucket);
+  #keeping(bucket: string): Keeping {
+    const { settings } = this.buckets.get(bucket);
     return {
       versions: settings.versioning?.enabled === true,
       softSeconds: Number(settings.softDeletePolicy?.retentionDurationSeconds ?? 0),
@@ -316,9 +320,9 @@ export class ObjectStore {
     };
   }
 
-  async #keep(old: Current, { versions, softSeconds }: Keeping, now: string): Promise<void> {
-    if (versions) await this.versions.keep(old.path, { ...old.record, timeDeleted: now });
-    else if (softSeconds > 0) await this.versions.keep(old.path, softDeleted(old.record, softSeconds, now));
+  #keep(old: Current, { versions, softSeconds }: Keeping, now: string): void {
+    if (versions) this.versions.keep(old.path, { ...old.record, timeDeleted: now });
+    else if (softSeconds > 0) this.versions.keep(old.path, softDeleted(old.record, softSeconds, now));
   }
 
   // ---- files
@@ -326,10 +330,9 @@ export class ObjectStore {
   /** The live object: its file and its record, which is made when there is none. */
   async #current(bucket: string, name: string): Promise<Current | undefined> {
     for (let tries = 0; ; tries += 1) {
-      const found = await findFile(this.buckets.folderOf(bucket), name);
+      const found = findFile(this.buckets.folderOf(bucket), name);
       if (found === undefined) return undefined;
-      const record =
-        (await this.#records.read(bucket, found.key, name)) ?? (await this.#adopting.record(bucket, name, found));
+      const record = this.#records.read(bucket, found.key, name) ?? (await this.#adopting.record(bucket, name, found));
       if (record !== undefined) return { ...found, record };
       if (tries === maxTries) throw beingChanged(`the file of ${bucket}/${name} is being written`);
     }
@@ -341,7 +344,7 @@ export class ObjectStore {
     for (const bucket of await this.buckets.names()) {
       const live: { key: string; name: string }[] = [];
       for await (const { name, path } of walk(this.buckets.folderOf(bucket))) {
-        const found = await lstatOrNot(path);
+        const found = lstatOrNot(path);
         if (found !== undefined) live.push({ key: keyOf(found), name });
       }
       await this.#records.sweep(bucket, live);

@@ -1,7 +1,10 @@
-import { type FileHandle, link, mkdir, open, readdir, rm, rmdir } from "node:fs/promises";
+import { linkSync, mkdirSync, rmdirSync, rmSync } from "node:fs";
+import { readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
+import { noObject } from "../errors.js";
 import { goneIsEmpty } from "./files.js";
-import { readJson, writeJson } from "./json-file.js";
+import type { JsonFiles } from "./json-files.js";
+import { OpenFile } from "./open-file.js";
 import { hashOf } from "./record-files.js";
 import type { ObjectRecord } from "./record.js";
 
@@ -9,29 +12,32 @@ import type { ObjectRecord } from "./record.js";
 export class Versions {
   constructor(
     readonly folder: string,
-    readonly staging: string,
+    readonly files: JsonFiles,
   ) {}
 
   /** Keeps the bytes of a file as a version. They are the file's own, which is to be replaced or removed. */
-  async keep(path: string, record: ObjectRecord): Promise<void> {
+  keep(path: string, record: ObjectRecord): void {
     const file = this.#path(record);
-    await mkdir(join(file, ".."), { recursive: true });
-    await rm(file, { force: true });
-    await link(path, file);
-    await this.write(record);
+    mkdirSync(join(file, ".."), { recursive: true });
+    rmSync(file, { force: true });
+    linkSync(path, file);
+    this.write(record);
   }
 
-  async write(record: ObjectRecord): Promise<void> {
-    await writeJson(this.staging, `${this.#path(record)}.json`, record);
+  write(record: ObjectRecord): void {
+    this.files.write(`${this.#path(record)}.json`, record);
   }
 
-  async get(bucket: string, name: string, generation: string): Promise<ObjectRecord | undefined> {
+  get(bucket: string, name: string, generation: string): ObjectRecord | undefined {
     if (!/^\d+$/.test(generation)) return undefined;
-    return this.#alive(await readJson<ObjectRecord>(`${this.#path({ bucket, name, generation })}.json`));
+    return this.#alive(this.files.read<ObjectRecord>(`${this.#path({ bucket, name, generation })}.json`));
   }
 
-  async open(record: ObjectRecord): Promise<FileHandle> {
-    return open(this.#path(record), "r");
+  /** Throws 404 when it has gone meanwhile. */
+  open(record: ObjectRecord): OpenFile {
+    const file = OpenFile.at(this.#path(record));
+    if (file === undefined) throw noObject(record.bucket, record.name);
+    return file;
   }
 
   /** Those of a bucket. In no order. */
@@ -40,27 +46,32 @@ export class Versions {
       const folder = join(this.folder, bucket, name);
       for (const file of await readdir(folder).catch(goneIsEmpty)) {
         if (!file.endsWith(".json")) continue;
-        const record = await this.#alive(await readJson<ObjectRecord>(join(folder, file)));
+        const record = this.#alive(this.files.read<ObjectRecord>(join(folder, file)));
         if (record !== undefined) yield record;
       }
     }
   }
 
-  async remove(record: ObjectRecord): Promise<void> {
+  remove(record: ObjectRecord): void {
     // The record first: bytes without one are swept.
-    await rm(`${this.#path(record)}.json`, { force: true });
-    await rm(this.#path(record), { force: true });
-    await rmdir(join(this.#path(record), "..")).catch(() => undefined); // there are others
+    this.files.remove(`${this.#path(record)}.json`);
+    rmSync(this.#path(record), { force: true });
+    try {
+      rmdirSync(join(this.#path(record), ".."));
+    } catch {
+      // there are others
+    }
   }
 
   async removeBucket(bucket: string): Promise<void> {
     await rm(join(this.folder, bucket), { recursive: true, force: true });
+    this.files.forget();
   }
 
   /** Removes what a killed process left: bytes without a record, and versions that are still live. */
   async sweep(bucket: string, live: (name: string) => Promise<string | undefined>): Promise<void> {
     for await (const record of this.list(bucket)) {
-      if ((await live(record.name)) === record.generation) await this.remove(record);
+      if ((await live(record.name)) === record.generation) this.remove(record);
     }
     for (const name of await readdir(join(this.folder, bucket)).catch(goneIsEmpty)) {
       const folder = join(this.folder, bucket, name);
@@ -73,9 +84,9 @@ export class Versions {
   }
 
   /** A soft-deleted object ends with its time. */
-  async #alive(record: ObjectRecord | undefined): Promise<ObjectRecord | undefined> {
+  #alive(record: ObjectRecord | undefined): ObjectRecord | undefined {
     if (record?.hardDeleteTime === undefined || Date.parse(record.hardDeleteTime) > Date.now()) return record;
-    await this.remove(record);
+    this.remove(record);
     return undefined;
   }
 
