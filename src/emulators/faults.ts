@@ -1,46 +1,81 @@
 import { randomInt } from "node:crypto";
-import { type FaultKind, faultKinds, type Faults } from "@klio/emulators/faults";
+import { faultKinds, type Faults, storageFaultKinds, type StorageFaults } from "@klio/emulators/faults";
 import { nearest } from "@klio/config";
 import { KlioError } from "../errors.js";
 
-const kebab = (kind: FaultKind) => kind.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+/** What goes wrong on purpose, in each of the emulators. */
+export interface EmulatorFaults {
+  /** Of both. Undefined when nothing goes wrong. */
+  readonly seed?: number;
+  readonly pubsub: Faults;
+  readonly storage: StorageFaults;
+}
 
-/** Faults as `--fault` names them. */
-export const faultNames: readonly string[] = faultKinds.map(kebab);
+export const noFaults: EmulatorFaults = { pubsub: {}, storage: {} };
+
+/** What the flags of a command say about faults. */
+export interface FaultFlags {
+  readonly fault?: readonly string[] | undefined;
+  readonly "fault-seed"?: number | undefined;
+  readonly "fault-delay"?: number | undefined;
+  readonly "fault-after"?: number | undefined;
+}
+
+const kebab = (kind: string) => kind.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+const kinds: readonly string[] = [...faultKinds, ...storageFaultKinds];
+
+/** Faults as `--fault` names them: those of Pub/Sub and those of Cloud Storage. */
+export const pubsubFaultNames: readonly string[] = faultKinds.map(kebab);
+export const storageFaultNames: readonly string[] = storageFaultKinds.map(kebab);
 
 /** Faults from `duplicate=0.1`, with a seed of chance unless one is given. Throws a KlioError. */
-export function faultsFrom(written: readonly string[], seed: number | undefined, delayMs: number | undefined): Faults {
-  if (written.length === 0 && (seed !== undefined || delayMs !== undefined)) {
-    throw new KlioError("FAULT_VALUE", "--fault-seed and --fault-delay are about faults, and there is none", {
-      hint: "For example: --fault duplicate=0.1 --fault-seed 7",
-    });
+export function faultsFrom(flags: FaultFlags): EmulatorFaults {
+  const { fault: written = [], "fault-delay": delay, "fault-after": afterBytes } = flags;
+  if (written.length === 0) {
+    if ([flags["fault-seed"], delay, afterBytes].every((value) => value === undefined)) return noFaults;
+    throw new KlioError(
+      "FAULT_VALUE",
+      "--fault-seed, --fault-delay and --fault-after are about faults, and there is none",
+      {
+        hint: "For example: --fault duplicate=0.1 --fault-seed 7",
+      },
+    );
   }
-  const faults = Object.fromEntries(
-    written.map((text) => {
-      const [, name = "", value = ""] = /^([^=]*)=(.*)$/.exec(text) ?? [];
-      const kind = faultKinds.find((k) => kebab(k) === name);
-      const probability = value.trim() === "" ? NaN : Number(value);
-      if (kind === undefined) throw unknown(text, name === "" ? text : name);
-      if (!(probability >= 0 && probability <= 1)) {
-        throw new KlioError("FAULT_VALUE", `--fault ${text}: a probability is 0 to 1`, {
-          hint: `For example: --fault ${name}=0.1`,
-        });
-      }
-      return [kind, probability];
-    }),
-  );
-  if (written.length === 0) return {};
-  return { ...faults, seed: seed ?? randomInt(2 ** 31), ...(delayMs === undefined ? {} : { delayMs }) };
+  const probabilities = new Map(written.map(parse));
+  const seed = flags["fault-seed"] ?? randomInt(2 ** 31);
+  const of = (own: readonly string[]) => Object.fromEntries([...probabilities].filter(([kind]) => own.includes(kind)));
+  return {
+    seed,
+    pubsub: { ...of(faultKinds), seed, ...(delay === undefined ? {} : { delayMs: delay }) },
+    storage: {
+      ...of(storageFaultKinds),
+      seed,
+      ...(delay === undefined ? {} : { stallMs: delay }),
+      ...(afterBytes === undefined ? {} : { afterBytes }),
+    },
+  };
+}
+
+function parse(text: string): readonly [kind: string, probability: number] {
+  const [, name = "", value = ""] = /^([^=]*)=(.*)$/.exec(text) ?? [];
+  const kind = kinds.find((k) => kebab(k) === name);
+  const probability = value.trim() === "" ? NaN : Number(value);
+  if (kind === undefined) throw unknown(text, name === "" ? text : name);
+  if (probability >= 0 && probability <= 1) return [kind, probability];
+  throw new KlioError("FAULT_VALUE", `--fault ${text}: a probability is 0 to 1`, {
+    hint: `For example: --fault ${name}=0.1`,
+  });
 }
 
 function unknown(text: string, name: string): KlioError {
-  if (faultNames.includes(name)) {
+  const names = kinds.map(kebab);
+  if (names.includes(name)) {
     return new KlioError("FAULT_VALUE", `--fault ${text}: its probability is missing`, {
       hint: `For example: --fault ${name}=0.1`,
     });
   }
-  const meant = nearest(name, faultNames);
+  const meant = nearest(name, names);
   return new KlioError("FAULT_VALUE", `--fault ${text}: there is no such fault`, {
-    hint: meant === undefined ? `There are: ${faultNames.join(", ")}` : `Did you mean --fault ${meant}=0.1?`,
+    hint: meant === undefined ? `There are: ${names.join(", ")}` : `Did you mean --fault ${meant}=0.1?`,
   });
 }

@@ -1,4 +1,4 @@
-import type { Faults } from "@klio/emulators/faults";
+import { type EmulatorFaults, noFaults } from "../emulators/faults.js";
 
 /** How the emulators of a session run. */
 export interface SessionOptions {
@@ -9,8 +9,8 @@ export interface SessionOptions {
   readonly storagePort: number;
   /** Pub/Sub's messages, topics and subscriptions end with the session. */
   readonly inMemory: boolean;
-  /** What goes wrong in Pub/Sub on purpose. */
-  readonly faults: Faults;
+  /** What goes wrong on purpose. */
+  readonly faults: EmulatorFaults;
 }
 
 /** The ports are those that Google's Pub/Sub emulator and most Cloud Storage emulators use. */
@@ -19,5 +19,5 @@ export const defaultOptions: SessionOptions = {
   pubsubPort: 8085,
   storagePort: 9199,
   inMemory: false,
-  faults: {},
+  faults: noFaults,
 };

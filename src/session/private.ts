@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Faults } from "@klio/emulators/faults";
 import { isAlive } from "@klio/runtime/processes";
+import type { EmulatorFaults } from "../emulators/faults.js";
 import { KlioError } from "../errors.js";
 
 export interface PrivateEmulators {
@@ -17,7 +17,7 @@ export interface PrivateEmulators {
 const prefix = "klio-exec-";
 
 /** Starts both emulators in this process, for it alone: messages in memory, objects in a temporary folder, free ports. */
-export async function startPrivate(host: string, temporary: string, faults: Faults): Promise<PrivateEmulators> {
+export async function startPrivate(host: string, temporary: string, faults: EmulatorFaults): Promise<PrivateEmulators> {
   sweep(temporary);
   const root = mkdtempSync(join(temporary, `${prefix}${process.pid}-`));
   const remove = () => {
@@ -25,8 +25,8 @@ export async function startPrivate(host: string, temporary: string, faults: Faul
   };
   try {
     const { startPubSub, startStorage } = await import("./embedded.js");
-    const pubsub = await startPubSub({ host, faults });
-    const storage = await startStorage({ host, root }).catch(async (error: unknown) => {
+    const pubsub = await startPubSub({ host, faults: faults.pubsub });
+    const storage = await startStorage({ host, root, faults: faults.storage }).catch(async (error: unknown) => {
       await pubsub.close();
       throw error;
     });

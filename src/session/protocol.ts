@@ -5,7 +5,7 @@ import type { SessionOptions } from "./options.js";
 
 // One JSON object a line, over a Unix socket that only the user can open.
 
-export const sessionProtocol = 2;
+export const sessionProtocol = 3;
 
 export interface SessionAddresses {
   /** `host:port`. */

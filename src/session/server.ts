@@ -75,10 +75,10 @@ class SessionServer {
       startPubSub({
         host,
         port: pubsubPort,
-        faults: this.options.faults,
+        faults: this.options.faults.pubsub,
         ...(this.options.inMemory ? {} : { directory: pubsubDirectory(this.key) }),
       }),
-      startStorage({ root, host, port: storagePort }),
+      startStorage({ root, host, port: storagePort, faults: this.options.faults.storage }),
     ]);
     this.#state = "owner";
     const lonely = setTimeout(() => {

@@ -1,5 +1,5 @@
 import { Flags } from "@oclif/core";
-import { faultNames } from "../emulators/index.js";
+import { pubsubFaultNames, storageFaultNames } from "../emulators/index.js";
 
 /** Flags of commands that start emulators. */
 export const startFlags = {
@@ -13,15 +13,20 @@ export const startFlags = {
     helpValue: "FILE",
   }),
   fault: Flags.string({
-    description: `let this happen on purpose, with a probability: ${faultNames.join(", ")}`,
+    description: `let this happen on purpose, with a probability. In Pub/Sub: ${pubsubFaultNames.join(", ")}. In Cloud Storage: ${storageFaultNames.join(", ")}`,
     helpValue: "FAULT=PROBABILITY",
     multiple: true,
     multipleNonGreedy: true,
   }),
   "fault-seed": Flags.integer({ description: "the same seed gives the same faults again", helpValue: "NUMBER" }),
   "fault-delay": Flags.integer({
-    description: "how long a delayed message is held back, in milliseconds (default: 1000)",
+    description: "how long a message is delayed (default: 1000), a download stalled (default: 30000), in milliseconds",
     helpValue: "MS",
+    min: 0,
+  }),
+  "fault-after": Flags.integer({
+    description: "where a body of Cloud Storage is broken, cut or stalled (default: 1000)",
+    helpValue: "BYTES",
     min: 0,
   }),
 } as const;

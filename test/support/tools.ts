@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { root } from "./rig.js";
 
 /** A tool that a suite needs and that npm does not bring. */
@@ -11,12 +11,12 @@ export interface Tool {
   readonly missing: string;
 }
 
-/** Python with the packages of test/conformance/pubsub/python/requirements.txt. */
-export function python(): Tool {
-  const path = process.env["KLIO_TEST_PYTHON"] ?? join(root, "node_modules/.cache/klio/python/bin/python");
+/** Python with Google's clients, or with Apache Beam: as scripts/test-tools.mjs installs them. */
+export function python(environment: "clients" | "beam" = "clients"): Tool {
+  const path = join(root, `node_modules/.cache/klio/python-${environment}/bin/python`);
   return {
     path: existsSync(path) ? path : undefined,
-    missing: "Python with Google's client is missing: node scripts/test-tools.mjs",
+    missing: `Python's environment ${environment} is missing: node scripts/test-tools.mjs`,
   };
 }
 
@@ -28,6 +28,14 @@ export function go(): Tool {
   } catch {
     return { path: undefined, missing };
   }
+}
+
+/** The Cloud SDK's command. */
+export function gcloud(): Tool {
+  const missing = "gcloud is missing: https://cloud.google.com/sdk/docs/install";
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  const path = folders.map((folder) => join(folder, "gcloud")).find((file) => existsSync(file));
+  return { path, missing };
 }
 
 /** In CI a missing tool fails the suite; elsewhere its cases are skipped, and seen to be. */

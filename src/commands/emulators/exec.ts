@@ -36,7 +36,7 @@ and GOOGLE_CLOUD_PROJECT for the command, runs it, stops them, and ends with its
     if (file === undefined) throw new KlioError("EXEC_START", "there is no command to run");
     const project = projectFrom(flags.project, process.cwd(), process.env);
     const seed = flags["seed-file"] === undefined ? undefined : loadSeed(flags["seed-file"], process.cwd());
-    const faults = faultsFrom(flags.fault ?? [], flags["fault-seed"], flags["fault-delay"]);
+    const faults = faultsFrom(flags);
     if (faults.seed !== undefined) this.tell(`the same faults again: --fault-seed ${faults.seed}`);
     const emulators = await startPrivate(flags.bind, tmpdir(), faults);
     try {

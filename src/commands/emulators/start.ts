@@ -23,6 +23,7 @@ const flagsOf = {
   fault: "faults",
   "fault-seed": "faults",
   "fault-delay": "faults",
+  "fault-after": "faults",
 } as const satisfies Record<string, keyof SessionOptions>;
 
 export default class EmulatorsStart extends KlioCommand {
@@ -64,7 +65,7 @@ Messages, topics, subscriptions and objects are still there after a stop, or a k
       pubsubPort: flags["pubsub-port"],
       storagePort: flags["storage-port"],
       inMemory: flags["in-memory"],
-      faults: faultsFrom(flags.fault ?? [], flags["fault-seed"], flags["fault-delay"]),
+      faults: faultsFrom(flags),
     };
     if (["0.0.0.0", "::"].includes(flags.bind))
       this.tell("! every machine that reaches this one can use the emulators");

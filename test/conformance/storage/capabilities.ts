@@ -38,14 +38,7 @@ export const capabilities = {
     peer: { does: "accepts names of two characters", documentation: `${docs}/buckets#naming` },
   },
   "upload-media": { text: "stores an upload of bytes alone" },
-  "upload-multipart": {
-    text: "stores an upload of metadata and bytes in one request",
-    gcloud: true,
-    peer: {
-      does: "does not read lines that end in LF, as gcloud writes them",
-      documentation: "https://www.rfc-editor.org/rfc/rfc2046#section-5.1.1",
-    },
-  },
+  "upload-multipart": { text: "stores an upload of metadata and bytes in one request", gcloud: true },
   "upload-resumable": {
     text: "stores a resumable upload in one piece",
     gcloud: true,
@@ -130,7 +123,10 @@ export const capabilities = {
     peer: { does: "counts no prefixes", documentation: `${reference}/objects/list#parameters` },
   },
   "list-offsets": { text: "lists from a name to before a name" },
-  "list-trailing-delimiter": { text: "lists objects that end in the delimiter, where asked" },
+  "list-trailing-delimiter": {
+    text: "lists objects that end in the delimiter, where asked",
+    peer: { does: "does not take True, as Python writes it", documentation: `${reference}/objects/list#parameters` },
+  },
   "list-glob": {
     text: "lists by glob pattern, and refuses a malformed one",
     peer: {

@@ -75,7 +75,7 @@ export const listingCases = {
     const bucket = await filled(c, "a/", "a/1", "b/2", "c");
     const plain = await page(c, bucket, { delimiter: "/" });
     expect(plain).toMatchObject({ names: ["c"], prefixes: ["a/", "b/"] });
-    const trailing = await page(c, bucket, { delimiter: "/", includeTrailingDelimiter: "true" });
+    const trailing = await page(c, bucket, { delimiter: "/", includeTrailingDelimiter: "True" });
     expect(trailing).toMatchObject({ names: ["a/", "c"], prefixes: ["a/", "b/"] });
   },
 

@@ -27,22 +27,22 @@ export const uploadCases = {
     // The boundary may be quoted, the lines may end in LF, and the bytes may look like a boundary.
     for (const [name, eol, quote] of [
       ["crlf", "\r\n", '"'],
-      ["lf", "\n", "'"],
+      ["lf", "\n", "'"], // as gcloud writes them
     ] as const) {
-      const data = `--x${eol}--xy--${eol}--`;
+      const data = `--==x${eol}--==xyz--${eol}--`;
       const body = [
-        "--xyz",
+        "--==xyz==",
         "content-type: application/json",
         "",
         JSON.stringify({ name }),
-        "--xyz",
+        "--==xyz==",
         "content-type: text/plain",
         "",
         data,
-        "--xyz--",
+        "--==xyz==--",
         "",
       ].join(eol);
-      const headers = { "content-type": `multipart/related; boundary=${quote}xyz${quote}` };
+      const headers = { "content-type": `multipart/related; boundary=${quote}==xyz==${quote}` };
       const answer = await c.request(`/upload/storage/v1/b/${bucket.name}/o?uploadType=multipart`, {
         method: "POST",
         headers,

@@ -1,4 +1,4 @@
-import { badRequest, notFound } from "../errors.js";
+import { badRequest, notFound, notImplemented } from "../errors.js";
 import { type Call, changed, json } from "../http/call.js";
 import { asObject, optionalString, readResource, type Resource } from "../http/resource.js";
 import { checkPreconditions, preconditionsOf, sourcePreconditionsOf } from "../preconditions.js";
@@ -92,6 +92,7 @@ export const composeObject: Handler = async ({ store }, call, bucket = "", name 
   if (!Array.isArray(sources) || sources.length === 0 || sources.length > maxSources) {
     throw badRequest(`a compose request names 1 to ${maxSources} source objects`);
   }
+  if (body["deleteSourceObjects"] === true) throw notImplemented("storage.objects.compose with deleteSourceObjects");
   const destination = body["destination"] === undefined ? {} : asObject(body["destination"], "destination");
   const settings = settingsOf(destination, "storage.objects.compose");
   store.buckets.check(bucket);

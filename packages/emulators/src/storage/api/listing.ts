@@ -1,4 +1,5 @@
 import { ApiError, badRequest, notImplemented } from "../errors.js";
+import { isSet } from "../http/call.js";
 import type { ObjectRecord } from "../store/record.js";
 import type { ObjectStore } from "../store/store.js";
 import { glob } from "./glob.js";
@@ -67,8 +68,8 @@ interface Source {
 
 async function sourceOf(store: ObjectStore, bucket: string, query: URLSearchParams): Promise<Source> {
   const prefix = query.get("prefix") ?? "";
-  const versions = query.get("versions") === "true";
-  const softDeleted = query.get("softDeleted") === "true";
+  const versions = isSet({ query }, "versions");
+  const softDeleted = isSet({ query }, "softDeleted");
   if (versions && softDeleted) throw badRequest("softDeleted cannot be listed together with versions");
   store.buckets.check(bucket);
   const live = async (name: string) => {
@@ -103,7 +104,7 @@ async function sourceOf(store: ObjectStore, bucket: string, query: URLSearchPara
 function collapse(names: Iterable<string>, query: URLSearchParams): Entry[] {
   const prefix = query.get("prefix") ?? "";
   const delimiter = query.get("delimiter") ?? "";
-  const trailing = query.get("includeTrailingDelimiter") === "true";
+  const trailing = isSet({ query }, "includeTrailingDelimiter");
   const start = bound(query.get("startOffset"));
   const end = bound(query.get("endOffset"));
   const pattern = query.get("matchGlob") ?? "";

@@ -1,5 +1,5 @@
 import { badRequest, noObject } from "../errors.js";
-import { type Call, changed, json, nothing } from "../http/call.js";
+import { type Call, changed, isSet, json, nothing } from "../http/call.js";
 import { mediaReply } from "../http/media.js";
 import { readResource } from "../http/resource.js";
 import { checkPreconditions, preconditionsOf } from "../preconditions.js";
@@ -20,7 +20,7 @@ export const listObjects: Handler = async ({ store }, call, bucket = "") => {
 
 export const getObject: Handler = async ({ store }, call, bucket = "", name = "") => {
   const generation = generationOf(call);
-  if (call.query.get("softDeleted") === "true") {
+  if (isSet(call, "softDeleted")) {
     store.buckets.check(bucket);
     const record = generation === null ? undefined : store.versions.get(bucket, name, generation);
     if (record?.softDeleteTime === undefined) throw noObject(bucket, name);

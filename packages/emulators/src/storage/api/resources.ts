@@ -117,6 +117,7 @@ export function bucketSettingsOf(resource: Resource, call: string): BucketSettin
 /** Applies a patch: null takes a setting or a label away. */
 export function changedBucket(old: BucketSettings, patch: Resource, call: string): BucketSettings {
   refuseUnsupported(patch, unsupportedOfBuckets, call);
+  if (asksFor(patch["rpo"]) && patch["rpo"] !== "DEFAULT") throw notImplemented(`${call} with rpo`);
   const changed: Record<string, unknown> = { ...old };
   const set = (key: keyof BucketSettings, read: (value: unknown) => unknown) => {
     if (patch[key] === undefined) return;

@@ -88,7 +88,7 @@ export async function serve(service: Service, call: Call): Promise<Reply> {
   if (handler === undefined) throw unknown(call);
   for (const parameter of refusedParameters) {
     const value = call.query.get(parameter);
-    if (value !== null && value !== "" && value !== "false") throw notImplemented(`calls with ${parameter}`);
+    if (value !== null && !["", "false"].includes(value.toLowerCase())) throw notImplemented(`calls with ${parameter}`);
   }
   for (const header of refusedHeaders) {
     if (call.headers[header] !== undefined) throw notImplemented("customer-supplied encryption keys");

@@ -44,6 +44,11 @@ export const json = (value: unknown): Reply => ({ status: 200, json: value });
 export const changed = (value: unknown): Reply => ({ status: 200, json: value, changed: true });
 export const nothing: Reply = { status: 204, changed: true };
 
+/** Whether a parameter of the query is set. The Python client writes True. */
+export function isSet({ query }: Pick<Call, "query">, parameter: string): boolean {
+  return query.get(parameter)?.toLowerCase() === "true";
+}
+
 /** Reads a body to its end. Throws 413 when it is longer than `max` bytes. */
 export async function readBody(body: AsyncIterable<Uint8Array>, max = 1024 * 1024): Promise<Buffer> {
   const chunks: Uint8Array[] = [];

@@ -4,6 +4,33 @@ import { ApiError } from "../errors.js";
 type Selection = Map<string, Selection | null>;
 
 const maxDepth = 20;
+/** What a client chooses itself: any key is one. */
+const maps = ["metadata", "labels"];
+/** What has fields, by the API's reference. */
+const containers = ["items", "resource", "iamConfiguration", "uniformBucketLevelAccess", "bucketPolicyOnly"];
+const settings = ["versioning", "softDeletePolicy", "hierarchicalNamespace", "owner", "acl", "defaultObjectAcl"];
+const more = [
+  "autoclass",
+  "billing",
+  "cors",
+  "encryption",
+  "lifecycle",
+  "logging",
+  "objectRetention",
+  "retentionPolicy",
+];
+const others = ["website", "customPlacementConfig", "ipFilter", "customerEncryption", "retention", "contexts"];
+const withFields = new Set([...maps, ...containers, ...settings, ...more, ...others]);
+/** What has none. */
+const texts = new Set(
+  `kind id selfLink mediaLink name bucket generation metageneration storageClass size md5Hash crc32c componentCount etag
+  timeCreated updated timeStorageClassUpdated timeDeleted softDeleteTime hardDeleteTime timeFinalized contentType
+  contentEncoding contentDisposition contentLanguage cacheControl customTime temporaryHold eventBasedHold
+  retentionExpirationTime kmsKeyName nextPageToken prefixes projectNumber location locationType rpo satisfiesPZS
+  satisfiesPZI defaultEventBasedHold totalBytesRewritten objectSize done rewriteToken restoreToken role entity`.split(
+    /\s+/,
+  ),
+);
 
 /** Keeps of a resource what `fields` asks for: https://cloud.google.com/storage/docs/json_api#partial-response */
 export function selectFields(resource: unknown, fields: string): unknown {
@@ -34,23 +61,27 @@ class Parser {
     return selection;
   }
 
-  #list(depth: number): Selection {
+  #list(depth: number, inMap = false): Selection {
     if (depth > maxDepth) throw this.#invalid();
     const selection: Selection = new Map();
-    do this.#path(selection, depth);
+    do this.#path(selection, depth, inMap);
     while (this.#takes(","));
     return selection;
   }
 
-  #path(selection: Selection, depth: number): void {
+  #path(selection: Selection, depth: number, inMap: boolean): void {
     const key = this.#key();
+    const known = inMap || key === "*" || withFields.has(key) || texts.has(key);
+    const opens = ["/", "("].includes(this.text[this.#at] ?? "");
+    if (!known || (opens && (inMap || texts.has(key)))) throw this.#invalid();
+    const isMap = maps.includes(key);
     if (this.#takes("/")) {
       if (depth > maxDepth) throw this.#invalid();
       const below: Selection = new Map();
-      this.#path(below, depth + 1);
+      this.#path(below, depth + 1, isMap);
       merge(selection, key, below);
     } else if (this.#takes("(")) {
-      const below = this.#list(depth + 1);
+      const below = this.#list(depth + 1, isMap);
       if (!this.#takes(")")) throw this.#invalid();
       merge(selection, key, below);
     } else {

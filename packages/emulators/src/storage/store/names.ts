@@ -5,7 +5,8 @@ const bucketName = /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/;
 
 export function isBucketName(name: string): boolean {
   const wrongPart = name.split(".").some((part) => part.length > 63 || part === "");
-  return bucketName.test(name) && !wrongPart && !name.startsWith("goog");
+  const isAddress = /^\d+\.\d+\.\d+\.\d+$/.test(name);
+  return bucketName.test(name) && !wrongPart && !isAddress && !name.startsWith("goog") && !name.includes("google");
 }
 
 export function checkBucketName(name: string): string {
