@@ -181,6 +181,7 @@ class Emulator {
 }
 
 async function* resetAfter(request: IncomingMessage, afterBytes: number): AsyncGenerator<Uint8Array> {
+  const { socket } = request; // it has none any more once it is left
   let room = afterBytes;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     const taken = chunk.subarray(0, room);
@@ -188,7 +189,7 @@ async function* resetAfter(request: IncomingMessage, afterBytes: number): AsyncG
     if (taken.length > 0) yield taken;
     if (room === 0) break;
   }
-  request.socket.resetAndDestroy();
+  socket.resetAndDestroy();
   throw new Error("a fault: the connection was reset");
 }
 

@@ -57,18 +57,25 @@ function brokenBody(response: ServerResponse, faults: StorageFaultSchedule): rea
   return [];
 }
 
-/** The first bytes of a body, at the end of which something happens; the last one is missing in any case. */
+/**
+ * The first bytes of a body, at the end of which something happens; the last one is missing in any case. What follows is read and
+ * left out, as a stream that is not read to its end holds up the others.
+ */
 function cut(after: number, happens: () => void): Step {
-  return async function* (source: AsyncIterable<Buffer>) {
+  return async function* (source) {
     let room = after;
     let held: Buffer | undefined;
     for await (const chunk of source) {
+      if (room === 0) continue;
       if (held !== undefined) yield held;
       held = chunk.subarray(0, room);
       room -= held.length;
-      if (room === 0) break;
+      if (room > 0) continue;
+      yield held;
+      happens();
     }
-    yield room === 0 ? (held ?? Buffer.alloc(0)) : (held ?? Buffer.alloc(0)).subarray(0, -1);
+    if (room === 0) return;
+    yield (held ?? Buffer.alloc(0)).subarray(0, -1);
     happens();
   };
 }
