@@ -1,17 +1,8 @@
 import { randomInt } from "node:crypto";
-import { faultKinds, type Faults, storageFaultKinds, type StorageFaults } from "@klio/emulators/faults";
+import { faultKinds, storageFaultKinds } from "@klio/emulators/faults";
 import { nearest } from "@klio/config";
 import { KlioError } from "../errors.js";
-
-/** What goes wrong on purpose, in each of the emulators. */
-export interface EmulatorFaults {
-  /** Of both. Undefined when nothing goes wrong. */
-  readonly seed?: number;
-  readonly pubsub: Faults;
-  readonly storage: StorageFaults;
-}
-
-export const noFaults: EmulatorFaults = { pubsub: {}, storage: {} };
+import { type EmulatorFaults, noFaults } from "../session/index.js";
 
 /** What the flags of a command say about faults. */
 export interface FaultFlags {

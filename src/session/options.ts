@@ -1,4 +1,14 @@
-import { type EmulatorFaults, noFaults } from "../emulators/faults.js";
+import type { Faults, StorageFaults } from "@klio/emulators/faults";
+
+/** What goes wrong on purpose, in each of the emulators. */
+export interface EmulatorFaults {
+  /** Of both. Undefined when nothing goes wrong. */
+  readonly seed?: number;
+  readonly pubsub: Faults;
+  readonly storage: StorageFaults;
+}
+
+export const noFaults: EmulatorFaults = { pubsub: {}, storage: {} };
 
 /** How the emulators of a session run. */
 export interface SessionOptions {

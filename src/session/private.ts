@@ -1,8 +1,8 @@
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isAlive } from "@klio/runtime/processes";
-import type { EmulatorFaults } from "../emulators/faults.js";
 import { KlioError } from "../errors.js";
+import type { EmulatorFaults } from "./options.js";
 
 export interface PrivateEmulators {
   /** `host:port`. */
