@@ -8,7 +8,7 @@ import { memoryOf } from "../test/support/memory.js";
 import { type StorageServer, storageTargets } from "../test/support/storage-targets.js";
 import { median, type Row } from "./measure.js";
 
-const rounds = Number(process.env["R"] ?? 5);
+const rounds = 5;
 const small = { bytes: 100 * 1024, count: 1_000, atOnce: 8 };
 const large = 1024 ** 3;
 const mebi = 2 ** 20;

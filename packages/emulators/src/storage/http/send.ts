@@ -35,6 +35,11 @@ async function sendMedia(response: ServerResponse, media: Media, faults: Storage
     response.end(file.read(first, last));
     return;
   }
+  if (!unpack && broken.length === 0) {
+    await file.sendTo(response, first, last);
+    response.end();
+    return;
+  }
   const bytes = last < first ? Readable.from([]) : file.stream(first, last);
   await pipeline([bytes, ...(unpack ? [createGunzip()] : []), ...broken, response]);
 }

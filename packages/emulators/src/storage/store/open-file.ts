@@ -1,10 +1,25 @@
-import { closeSync, constants, createReadStream, fstatSync, openSync, readSync, type ReadStream } from "node:fs";
+import { closeSync, constants, createReadStream, fstatSync, openSync, read, type ReadStream, readSync } from "node:fs";
+import type { Writable } from "node:stream";
+import { promisify } from "node:util";
 import { keyOf } from "./files.js";
 
 /** Bytes that are read of a large file at a time. */
-const readSize = 1024 * 1024;
+const readSize = 512 * 1024;
+const sendSize = 512 * 1024;
+const readLater = promisify(read);
 
-/** A file that is read. Who opened it reads it once, by one of `read`, `stream` and `bytes`, or closes it. */
+/** When the bytes are with the operating system, and their buffer is free. */
+function writeTo(target: Writable, bytes: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (target.destroyed) reject(new Error("the connection broke"));
+    target.write(bytes, (error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
+/** A file that is read. Who opened it reads it once, by one of `read`, `sendTo`, `stream` and `bytes`, or closes it. */
 export class OpenFile {
   #open = true;
 
@@ -57,6 +72,29 @@ export class OpenFile {
       return;
     }
     yield* this.stream(first, end - 1) as AsyncIterable<Buffer>;
+  }
+
+  /**
+   * Sends the bytes from `first` to `last` to a stream that stays open, by two buffers: while one is written, the other is filled.
+   * Rejects when the stream breaks.
+   */
+  async sendTo(target: Writable, first: number, last: number): Promise<void> {
+    const buffers = [Buffer.allocUnsafeSlow(sendSize), Buffer.allocUnsafeSlow(sendSize)];
+    let written = Promise.resolve();
+    try {
+      for (let at = first, turn = 0; at <= last; turn = 1 - turn) {
+        const buffer = buffers[turn] ?? Buffer.alloc(0);
+        const { bytesRead } = await readLater(this.fd, buffer, 0, Math.min(sendSize, last - at + 1), at);
+        if (bytesRead === 0) throw new Error("the file was cut while it was sent");
+        at += bytesRead;
+        await written;
+        written = writeTo(target, buffer.subarray(0, bytesRead));
+        written.catch(() => undefined); // awaited in the next turn
+      }
+      await written;
+    } finally {
+      this.close();
+    }
   }
 
   /** Does nothing to one that was read. */

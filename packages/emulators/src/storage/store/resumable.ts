@@ -86,7 +86,7 @@ export class Uploads {
     }
     if (first !== undefined) {
       if (first > file.size) throw gap(first, file.size);
-      await file.append(within(body, last, first), file.size - first);
+      await this.#append(session, within(body, last, first), file.size - first);
     }
     const size = total ?? (range.whole ? file.size : undefined);
     const isQuery = first === undefined;
@@ -99,6 +99,16 @@ export class Uploads {
       return { state: "done", record: session.record };
     } catch (error) {
       this.#sessions.remove(session.id);
+      throw error;
+    }
+  }
+
+  /** A break of the connection leaves what came; where the disk fails, nobody knows what is there, and the upload ends. */
+  async #append({ id, file }: Session, body: AsyncIterable<Uint8Array>, skip: number): Promise<void> {
+    try {
+      await file.append(body, skip);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).syscall?.startsWith("write") === true) this.#sessions.remove(id);
       throw error;
     }
   }
