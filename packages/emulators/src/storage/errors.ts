@@ -4,6 +4,7 @@ export class ApiError extends Error {
     readonly status: number,
     readonly reason: string,
     message: string,
+    readonly headers: Readonly<Record<string, string>> = {},
   ) {
     super(message);
   }
@@ -23,7 +24,9 @@ export const conflict = (message: string) => new ApiError(409, "conflict", messa
 export const gone = (message: string) => new ApiError(410, "gone", message);
 export const preconditionFailed = (message: string) => new ApiError(412, "conditionNotMet", message);
 export const tooLarge = (message: string) => new ApiError(413, "uploadTooLarge", message);
-export const rangeNotSatisfiable = (message: string) => new ApiError(416, "requestedRangeNotSatisfiable", message);
+/** Of an object of `size` bytes. */
+export const rangeNotSatisfiable = (message: string, size: number) =>
+  new ApiError(416, "requestedRangeNotSatisfiable", message, { "content-range": `bytes */${size}` });
 export const beingChanged = (message: string) => new ApiError(503, "backendError", message);
 /** `call` is what the API's reference calls it. */
 export const notImplemented = (call: string) =>

@@ -9,7 +9,7 @@ import { ApiError, badRequest, notImplemented } from "./errors.js";
 import { StorageFaultSchedule, type StorageFaultKind, type StorageFaults } from "./faults.js";
 import { serveBatch } from "./http/batch.js";
 import type { Call, Reply } from "./http/call.js";
-import { selectFields } from "./http/fields.js";
+import { selector } from "./http/fields.js";
 import { refuseForeignPages } from "./http/origin.js";
 import { send } from "./http/send.js";
 import type { StorageEvent } from "./observe.js";
@@ -70,6 +70,7 @@ export async function startStorage(options: StorageOptions): Promise<StorageEmul
       await new Promise((resolve) => {
         server.close(resolve);
         server.closeAllConnections();
+        emulator.abort();
       });
       await emulator.settled();
       store.close();
@@ -79,6 +80,7 @@ export async function startStorage(options: StorageOptions): Promise<StorageEmul
 
 class Emulator {
   readonly #running = new Set<Promise<void>>();
+  readonly #ends = new Set<AbortController>();
 
   constructor(
     readonly service: Service,
@@ -91,16 +93,30 @@ class Emulator {
     await Promise.all(this.#running);
   }
 
+  /** Ends what is being sent. */
+  abort(): void {
+    for (const end of this.#ends) end.abort();
+  }
+
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const running = this.#answer(request, response).catch(() => {
+    const end = new AbortController();
+    const broken = () => {
+      end.abort();
+    };
+    const { socket } = request;
+    socket.once("close", broken);
+    this.#ends.add(end);
+    const running = this.#answer(request, response, end.signal).catch(() => {
       response.destroy(); // the connection broke, or an object's file did
     });
     this.#running.add(running);
     await running;
     this.#running.delete(running);
+    this.#ends.delete(end);
+    socket.off("close", broken);
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answer(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
     const isHead = request.method === "HEAD";
     const reply = await this.#reply(request);
     if (reply.changed === true && this.faults.strikes("loseReply")) {
@@ -108,8 +124,11 @@ class Emulator {
       return;
     }
     // What the client still sends is read away, so that it sees the answer rather than a broken connection.
-    if (!request.readableEnded) request.resume();
-    await send(response, reply, this.faults, isHead);
+    if (!request.readableEnded) {
+      request.removeAllListeners("readable"); // of an iterator that was left
+      request.resume();
+    }
+    await send(response, reply, this.faults, { isHead, signal });
   }
 
   async #reply(request: IncomingMessage): Promise<Reply> {
@@ -126,10 +145,9 @@ class Emulator {
   }
 
   async #carryOut(call: Call): Promise<Reply> {
+    const select = selector(call.query.get("fields")); // throws before anything is changed
     const reply = await serve(this.service, call);
-    const fields = call.query.get("fields");
-    if (fields === null || fields === "" || reply.json === undefined) return reply;
-    return { ...reply, json: selectFields(reply.json, fields) };
+    return reply.json === undefined ? reply : { ...reply, json: select(reply.json) };
   }
 
   /** Undefined for a batch. */
@@ -143,10 +161,9 @@ class Emulator {
 
   /** The body of a request, which a fault may break off. */
   #withReset(request: IncomingMessage): AsyncIterable<Uint8Array> {
-    const isUpload =
-      (request.method === "POST" || request.method === "PUT") && request.url?.includes("upload") === true;
-    if (!isUpload || !this.faults.strikes("resetUpload")) return request;
-    return resetAfter(request, this.faults.afterBytes);
+    const isUpload = /^\/(?:resumable\/)?upload\//.test(request.url ?? "") && request.method !== "DELETE";
+    if (isUpload && this.faults.strikes("resetUpload")) return resetAfter(request, this.faults.afterBytes);
+    return bodyOf(request);
   }
 
   async #batch(request: IncomingMessage): Promise<Reply> {
@@ -161,7 +178,7 @@ class Emulator {
     };
     let changed = false;
     const { contentType, body } = await serveBatch(
-      { ...outer, headers: request.headers, body: request },
+      { ...outer, headers: request.headers, body: bodyOf(request) },
       async (part) => {
         try {
           // The Python client writes whole addresses.
@@ -180,6 +197,11 @@ class Emulator {
   }
 }
 
+/** A body that can be left and read away, for the connection to go on. */
+function bodyOf(request: IncomingMessage): AsyncIterable<Uint8Array> {
+  return { [Symbol.asyncIterator]: () => request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer> };
+}
+
 async function* resetAfter(request: IncomingMessage, afterBytes: number): AsyncGenerator<Uint8Array> {
   const { socket } = request; // it has none any more once it is left
   let room = afterBytes;
@@ -196,7 +218,7 @@ async function* resetAfter(request: IncomingMessage, afterBytes: number): AsyncG
 function failed(error: unknown): Reply {
   const known = error instanceof ApiError ? error : new ApiError(500, "backendError", String(error));
   // Not Modified has no body (RFC 9110, 15.4.5).
-  return known.status === 304 ? { status: 304 } : { status: known.status, json: known };
+  return known.status === 304 ? { status: 304 } : { status: known.status, headers: known.headers, json: known };
 }
 
 function originOf(request: IncomingMessage): string {

@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { get } from "node:http";
+import { createHash, randomBytes } from "node:crypto";
+import { Agent, get, request } from "node:http";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Storage } from "@google-cloud/storage";
@@ -134,5 +136,88 @@ describe("The files of Cloud Storage", () => {
   it("refuses requests that come from a web page", async () => {
     const foreign = await fetch(`${emulator.url}/storage/v1/b`, { headers: { origin: "https://example.org" } });
     expect(foreign.status).toBe(403);
+  });
+
+  it("gives an object its place again when the folder of its name goes, and leaves none behind", async () => {
+    await bucket().file("place").save("object", { resumable: false });
+    await bucket().file("place/below").save("below", { resumable: false });
+    await bucket().file("place/below").delete();
+    expect(await readFile(onDisk("place"), "utf8")).toBe("object");
+    await bucket().file("place").delete();
+    expect((await bucket().file("place").exists())[0]).toBe(false);
+  });
+
+  it("knows nothing any more of a bucket that was removed by hand", async () => {
+    const [versioned] = await client.createBucket("removed-bucket", { versioning: { enabled: true } });
+    await versioned.file("x").save("one", { resumable: false });
+    await versioned.file("x").save("two", { resumable: false });
+    await rm(join(emulator.root, "removed-bucket"), { recursive: true });
+    const [again] = await client.createBucket("removed-bucket");
+    expect((await again.getFiles({ versions: true }))[0]).toEqual([]);
+    await again.delete();
+  });
+
+  it("leaves a bucket alone in which there is something that is no object", async () => {
+    const [linked] = await client.createBucket("linked-bucket");
+    await symlink(folder, join(emulator.root, "linked-bucket", "link"));
+    await expect(linked.delete()).rejects.toMatchObject({ code: 409 });
+    expect(existsSync(join(emulator.root, "linked-bucket", "link"))).toBe(true);
+  });
+
+  it("continues a rewrite once for each of two calls with its token at once", async () => {
+    const data = randomBytes(5 * 2 ** 20);
+    await bucket().file("rewritten").save(data, { resumable: false });
+    const path = "/storage/v1/b/recordings/o/rewritten/rewriteTo/b/recordings/o/again?maxBytesRewrittenPerCall=2097152";
+    const rewrite = async (token: string) => {
+      const body = JSON.stringify({ storageClass: "NEARLINE" });
+      const answer = await fetch(`${emulator.url}${path}&rewriteToken=${token}`, { method: "POST", body });
+      return (await answer.json()) as { rewriteToken?: string; resource?: { md5Hash: string } };
+    };
+    const begun = await fetch(`${emulator.url}${path}`, { method: "POST", body: '{"storageClass":"NEARLINE"}' });
+    const { rewriteToken = "" } = (await begun.json()) as { rewriteToken?: string };
+    const both = await Promise.all([rewrite(rewriteToken), rewrite(rewriteToken)]);
+    const done = both.find((answer) => answer.resource !== undefined);
+    expect(done?.resource?.md5Hash).toBe(createHash("md5").update(data).digest("base64"));
+    expect((await bucket().file("again").download())[0].equals(data)).toBe(true);
+  });
+
+  it("answers a request whose body it does not want, and the connection goes on", async () => {
+    const large = Buffer.alloc(3_000_000, "x");
+    const head = '--x\r\n\r\n{"name":"refused","storageClass":"NONE"}\r\n--x\r\n\r\n';
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    for (let i = 0; i < 3; i += 1) {
+      const status = await new Promise((resolve, reject) => {
+        const sent = request(
+          `${emulator.url}/upload/storage/v1/b/recordings/o?uploadType=multipart`,
+          { method: "POST", agent, headers: { "content-type": "multipart/related; boundary=x" } },
+          (response) => {
+            response.resume().on("end", () => {
+              resolve(response.statusCode);
+            });
+          },
+        );
+        sent.on("error", reject);
+        sent.end(Buffer.concat([Buffer.from(head), large, Buffer.from("\r\n--x--")]));
+      });
+      expect(status).toBe(400);
+    }
+    agent.destroy();
+  });
+
+  it("closes while answers wait that nobody reads", async () => {
+    const own = await startStorage({ root: join(folder, "closing") });
+    await fetch(`${own.url}/storage/v1/b?project=p`, { method: "POST", body: '{"name":"closing-bucket"}' });
+    const path = "/upload/storage/v1/b/closing-bucket/o?uploadType=media&name=large";
+    await fetch(`${own.url}${path}`, { method: "POST", body: Buffer.alloc(30_000_000) });
+    const socket = connect(own.port, "127.0.0.1");
+    const get = "GET /storage/v1/b/closing-bucket/o/large?alt=media HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    socket.write(get.repeat(3));
+    await new Promise((resolve) => socket.once("readable", resolve));
+    await own.close();
+    socket.destroy();
+  });
+
+  it.each(["http://203.0.113.5", "https://example.org", "null"])("refuses a page from %s", async (origin) => {
+    expect((await fetch(`${emulator.url}/storage/v1/b`, { headers: { origin } })).status).toBe(403);
   });
 });

@@ -1,11 +1,11 @@
-import { badRequest } from "../errors.js";
-import { changed, json, nothing } from "../http/call.js";
+import { badRequest, notImplemented } from "../errors.js";
+import { changed, isSet, json, nothing } from "../http/call.js";
 import { optionalString, readResource } from "../http/resource.js";
-import { preconditionsOf } from "../preconditions.js";
-import { checkPreconditions } from "../preconditions.js";
+import { checkPreconditions, preconditionsOf } from "../preconditions.js";
+import { bucketEtag } from "../store/buckets.js";
 import type { Handler } from "./handler.js";
 import { pageSize } from "./listing.js";
-import { bucketEtag, bucketResource, bucketSettingsOf, changedBucket } from "./resources.js";
+import { bucketResource, bucketSettingsOf, changedBucket } from "./resources.js";
 
 export const insertBucket: Handler = async ({ store }, call) => {
   const resource = await readResource(call);
@@ -16,12 +16,16 @@ export const insertBucket: Handler = async ({ store }, call) => {
 };
 
 export const listBuckets: Handler = async ({ store }, call) => {
+  if (isSet(call, "softDeleted")) throw notImplemented("storage.buckets.list with softDeleted");
   const prefix = call.query.get("prefix") ?? "";
   const after = Buffer.from(call.query.get("pageToken") ?? "", "base64url").toString();
   const size = pageSize(call.query);
   const names = (await store.buckets.names()).filter((name) => name.startsWith(prefix) && name > after);
   const page = names.slice(0, size);
-  const items = page.map((n) => bucketResource(store.buckets.get(n), call.origin));
+  const items = page.flatMap((bucket) => {
+    const record = store.buckets.find(bucket);
+    return record === undefined ? [] : [bucketResource(record, call.origin)]; // deleted meanwhile
+  });
   const last = page.at(-1) ?? "";
   return json({
     kind: "storage#buckets",
@@ -31,6 +35,7 @@ export const listBuckets: Handler = async ({ store }, call) => {
 };
 
 export const getBucket: Handler = ({ store }, call, name = "") => {
+  if (isSet(call, "softDeleted")) throw notImplemented("storage.buckets.get with softDeleted");
   const record = store.buckets.get(name);
   checkPreconditions(preconditionsOf(call), { ...record, etag: bucketEtag(record) });
   return json(bucketResource(record, call.origin));

@@ -132,8 +132,8 @@ async function openSource(store: ObjectStore, bucket: string, source: Resource):
 function numberText(resource: Resource, key: string): string | undefined {
   const value = resource[key];
   if (value === undefined || value === null) return undefined;
-  if (typeof value === "number" || (typeof value === "string" && /^\d{1,19}$/.test(value)))
-    return BigInt(value).toString();
+  if (Number.isSafeInteger(value) || (typeof value === "string" && /^\d{1,19}$/.test(value)))
+    return BigInt(value as string | number).toString();
   throw badRequest(`${key} is a number, not ${JSON.stringify(value)}`);
 }
 

@@ -12,7 +12,9 @@ type Token =
 
 type Alternatives = readonly Token[][];
 
-const maxAlternatives = 1_000;
+/** Of a pattern, and of what its braces make of it. */
+const maxCharacters = 1_024;
+const maxTokens = 10_000;
 
 /** Whether a name matches a pattern. Throws 400 for a malformed one. */
 export function glob(pattern: string): (name: string) => boolean {
@@ -29,6 +31,7 @@ class Parser {
 
   constructor(readonly pattern: string) {
     this.#characters = Array.from(pattern);
+    if (this.#characters.length > maxCharacters) throw this.#malformed(`more than ${maxCharacters} characters`);
   }
 
   all(): Alternatives {
@@ -40,12 +43,22 @@ class Parser {
   /** Up to the end or, within braces, up to "," or "}". */
   #sequence(inBraces: boolean): Alternatives {
     let all: Alternatives = [[]];
+    let run: Token[] = [];
+    const join = (pieces: Alternatives) => {
+      const tokens = all.length * pieces.length * Math.max(...all.map((a) => a.length), ...pieces.map((p) => p.length));
+      if (tokens > maxTokens) throw this.#malformed(`alternatives of more than ${maxTokens} characters`);
+      all = all.flatMap((before) => pieces.map((piece) => [...before, ...piece]));
+    };
     for (;;) {
       const next = this.#characters[this.#at];
-      if (next === undefined || next === "}" || (inBraces && next === ",")) return all;
-      const pieces = next === "{" ? this.#braces() : [[this.#token(next)]];
-      all = all.flatMap((tokens) => pieces.map((piece) => [...tokens, ...piece]));
-      if (all.length > maxAlternatives) throw this.#malformed(`more than ${maxAlternatives} alternatives`);
+      const ends = next === undefined || next === "}" || (inBraces && next === ",");
+      if (ends || next === "{") {
+        join([run]);
+        run = [];
+      }
+      if (ends) return all;
+      if (next === "{") join(this.#braces());
+      else run.push(this.#token(next));
     }
   }
 

@@ -38,7 +38,7 @@ export async function listObjects(store: ObjectStore, bucket: string, query: URL
     const some = entries.slice(at, at + atATime);
     const loaded = await Promise.all(some.map((e) => (e.isPrefix ? Promise.resolve([]) : source.records(e.name))));
     for (const [i, entry] of some.entries()) {
-      const rest = (loaded[i] ?? []).filter((record) => isAfter(record, after));
+      const rest = (loaded[i] ?? []).filter((record) => isAfter(record, after, source.versions));
       const isNew = entry.isPrefix && after?.name.equals(entry.bytes) !== true;
       if (left === 0 && (rest.length > 0 || isNew))
         return { items, prefixes, nextPageToken: tokenBehind(items, prefixes) };
@@ -64,6 +64,8 @@ interface Source {
   readonly names: Iterable<string>;
   /** What is listed of a name, in the order of generations. None when it is gone. */
   readonly records: (name: string) => Promise<readonly ObjectRecord[]>;
+  /** Several of a name. */
+  readonly versions: boolean;
 }
 
 async function sourceOf(store: ObjectStore, bucket: string, query: URLSearchParams): Promise<Source> {
@@ -76,21 +78,25 @@ async function sourceOf(store: ObjectStore, bucket: string, query: URLSearchPara
     // What somebody is writing by hand is not an object yet.
     const record = await store.get(bucket, name).catch((error: unknown) => {
       if (error instanceof ApiError && error.status === 503) return undefined;
+      if ((error as NodeJS.ErrnoException).code === "EACCES") return undefined;
       throw error;
     });
     return record === undefined ? [] : [record];
   };
-  if (!versions && !softDeleted) return { names: await store.names(bucket, prefix), records: live };
+  if (!versions && !softDeleted) return { names: await store.names(bucket, prefix), records: live, versions: false };
   const kept = new Map<string, ObjectRecord[]>();
   for await (const record of store.versions.list(bucket)) {
     const wanted = record.name.startsWith(prefix) && (record.softDeleteTime !== undefined) === softDeleted;
-    if (wanted) kept.set(record.name, [...(kept.get(record.name) ?? []), record]);
+    const records = kept.get(record.name) ?? [];
+    if (wanted) kept.set(record.name, records);
+    if (wanted) records.push(record);
   }
   const byGeneration = (records: readonly ObjectRecord[]) =>
     [...records].sort((a, b) => (BigInt(a.generation) < BigInt(b.generation) ? -1 : 1));
   const old = (name: string) => byGeneration(kept.get(name) ?? []);
-  if (softDeleted) return { names: kept.keys(), records: (name) => Promise.resolve(old(name)) };
+  if (softDeleted) return { names: kept.keys(), records: (name) => Promise.resolve(old(name)), versions: true };
   return {
+    versions: true,
     names: new Set([...kept.keys(), ...(await store.names(bucket, prefix))]),
     records: async (name) => {
       const [current] = await live(name);
@@ -166,10 +172,12 @@ function afterToken(query: URLSearchParams): Token | undefined {
 }
 
 /** Whether a record comes behind the end of the last page. */
-function isAfter(record: ObjectRecord, after: Token | undefined): boolean {
+function isAfter(record: ObjectRecord, after: Token | undefined, versions: boolean): boolean {
   if (after === undefined) return true;
   const order = Buffer.compare(Buffer.from(record.name), after.name);
   if (order !== 0) return order > 0;
   // Behind a prefix, the object of the same name is still to come.
-  return after.generation === undefined || BigInt(record.generation) > after.generation;
+  if (after.generation === undefined) return true;
+  // An object that was written anew since has been listed all the same.
+  return versions && BigInt(record.generation) > after.generation;
 }

@@ -1,4 +1,4 @@
-import { badRequest, noObject } from "../errors.js";
+import { badRequest, noObject, notImplemented } from "../errors.js";
 import { type Call, changed, isSet, json, nothing } from "../http/call.js";
 import { mediaReply } from "../http/media.js";
 import { readResource } from "../http/resource.js";
@@ -21,9 +21,11 @@ export const listObjects: Handler = async ({ store }, call, bucket = "") => {
 export const getObject: Handler = async ({ store }, call, bucket = "", name = "") => {
   const generation = generationOf(call);
   if (isSet(call, "softDeleted")) {
+    if (call.query.get("alt") === "media") throw notImplemented("storage.objects.get of a soft-deleted object's bytes");
     store.buckets.check(bucket);
     const record = generation === null ? undefined : store.versions.get(bucket, name, generation);
     if (record?.softDeleteTime === undefined) throw noObject(bucket, name);
+    checkPreconditions(preconditionsOf(call), stateOf(record));
     return json(objectResource(record, call.origin));
   }
   if (call.query.get("alt") !== "media") {

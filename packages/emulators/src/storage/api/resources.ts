@@ -1,6 +1,6 @@
 import { badRequest, notImplemented } from "../errors.js";
 import { asksFor, asObject, optionalString, type Resource } from "../http/resource.js";
-import type { BucketRecord, BucketSettings } from "../store/buckets.js";
+import { bucketEtag, type BucketRecord, type BucketSettings } from "../store/buckets.js";
 import { etagOf, type ObjectRecord, type ObjectSettings } from "../store/record.js";
 
 // ---- objects
@@ -14,6 +14,8 @@ const texts = [
   "customTime",
   "storageClass",
 ] as const;
+// https://cloud.google.com/storage/quotas#objects: of custom metadata.
+const maxSettingBytes = 8 * 1024;
 const unsupportedOfObjects = ["acl", "temporaryHold", "eventBasedHold", "retention", "kmsKeyName", "contexts"];
 export const defaultClass = "STANDARD";
 // https://cloud.google.com/storage/docs/storage-classes#legacy
@@ -31,6 +33,7 @@ export function changedSettings(old: ObjectSettings, patch: Resource, call: stri
   for (const key of texts) {
     if (patch[key] === undefined) continue;
     const value = optionalString(patch, key);
+    if (value !== undefined && Buffer.byteLength(value) > maxSettingBytes) throw badRequest(`${key} is too long`);
     if (value === undefined) Reflect.deleteProperty(changed, key);
     else changed[key] = value;
   }
@@ -54,6 +57,8 @@ function mapOf(old: Readonly<Record<string, string>> | undefined, patch: unknown
     else if (typeof value === "number" || typeof value === "boolean") merged.set(key, String(value));
     else throw badRequest(`${what}.${key} is a string`);
   }
+  const bytes = [...merged].reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value), 0);
+  if (bytes > maxSettingBytes) throw badRequest(`${what} has at most ${maxSettingBytes} bytes, not ${bytes}`);
   return merged.size === 0 ? undefined : Object.fromEntries(merged);
 }
 
@@ -127,10 +132,25 @@ export function changedBucket(old: BucketSettings, patch: Resource, call: string
   };
   set("storageClass", () => checkStorageClass(optionalString(patch, "storageClass") ?? ""));
   set("labels", (value) => mapOf(old.labels, value, "labels"));
-  set("versioning", (value) => ({ enabled: asObject(value, "versioning")["enabled"] === true }));
+  set("versioning", (value) => {
+    const { enabled = false } = asObject(value, "versioning");
+    if (typeof enabled !== "boolean") throw badRequest("versioning.enabled is true or false");
+    return { enabled };
+  });
   set("softDeletePolicy", softDeletePolicy);
   set("iamConfiguration", (value) => asObject(value, "iamConfiguration"));
+  const written = patch["iamConfiguration"] === undefined ? "" : nestedText(patch["iamConfiguration"]);
+  if (written.length > maxSettingBytes) throw badRequest("iamConfiguration is too long");
   return changed;
+}
+
+/** JSON of a value that may be too deep for it. */
+function nestedText(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    throw badRequest("iamConfiguration is too deep");
+  }
 }
 
 /** https://cloud.google.com/storage/docs/soft-delete: 7 to 90 days, or 0 for off. */
@@ -172,10 +192,6 @@ export function bucketResource(record: BucketRecord, origin: string): Record<str
       ...(settings.iamConfiguration as object | undefined),
     },
   };
-}
-
-export function bucketEtag(record: BucketRecord): string {
-  return Buffer.from(`${record.name}/${record.metageneration}`).toString("base64");
 }
 
 function refuseUnsupported(resource: Resource, keys: readonly string[], call: string): void {

@@ -2,6 +2,7 @@ import { badRequest } from "../errors.js";
 import type { Preconditions } from "../preconditions.js";
 import type { ObjectRecord, ObjectSettings } from "../store/record.js";
 import { Sessions } from "../store/sessions.js";
+import { Turns } from "../store/turns.js";
 import type { StagedFile } from "../store/staging.js";
 import type { ObjectStore, OpenObject } from "../store/store.js";
 
@@ -27,6 +28,7 @@ const maxSessions = 1_000;
 
 /** Copies of objects, at once or in several calls. */
 export class Rewrites {
+  readonly #turns = new Turns();
   readonly #sessions = new Sessions<Session>(maxSessions, ({ file }) => {
     file.discard();
   });
@@ -48,7 +50,14 @@ export class Rewrites {
   }
 
   /** Copies up to `max` bytes of an open object, and closes it. The token of an answer goes on with the next bytes. */
-  async some(
+  some(source: OpenObject, target: Target, max: number, token: string | null): Promise<Rewritten> {
+    // A client that tries again may do so while its first call still runs: one after the other.
+    return token === null
+      ? this.#some(source, target, max, token)
+      : this.#turns.take(token, () => this.#some(source, target, max, token));
+  }
+
+  async #some(
     { record: source, file }: OpenObject,
     target: Target,
     max: number,

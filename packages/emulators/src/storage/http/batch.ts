@@ -60,8 +60,8 @@ function parsePart(text: string, outer: IncomingHttpHeaders): Part {
 
 function headersOf(text: string): IncomingHttpHeaders {
   const entries = text.split("\n").flatMap((line) => {
-    const [, name, value] = /^([^:\s]+):\s*(.*?)\s*$/.exec(line) ?? [];
-    return name === undefined || value === undefined ? [] : [[name.toLowerCase(), value] as const];
+    const [, name, value] = /^([^:\s]+):(.*)$/.exec(line) ?? [];
+    return name === undefined || value === undefined ? [] : [[name.toLowerCase(), value.trim()] as const];
   });
   return Object.fromEntries(entries);
 }

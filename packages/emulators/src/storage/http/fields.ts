@@ -32,10 +32,11 @@ const texts = new Set(
   ),
 );
 
-/** Keeps of a resource what `fields` asks for: https://cloud.google.com/storage/docs/json_api#partial-response */
-export function selectFields(resource: unknown, fields: string): unknown {
-  const parser = new Parser(fields);
-  return select(resource, parser.all());
+/** What keeps of a resource the `fields` that are asked for: https://cloud.google.com/storage/docs/json_api#partial-response */
+export function selector(fields: string | null): (resource: unknown) => unknown {
+  if (fields === null || fields === "") return (resource) => resource;
+  const selection = new Parser(fields).all();
+  return (resource) => select(resource, selection);
 }
 
 function select(value: unknown, selection: Selection | null): unknown {

@@ -11,6 +11,7 @@ export function mediaReply(call: Call, record: ObjectRecord, file: OpenFile): Re
   const { settings, size } = record;
   const unpack =
     settings.contentEncoding === "gzip" &&
+    file.isGzip() &&
     !/\bno-transform\b/.test(settings.cacheControl ?? "") &&
     !/\bgzip\b/.test(call.headers["accept-encoding"] ?? "");
   const range = unpack ? undefined : parseRange(call.headers.range, size);
@@ -57,7 +58,8 @@ function parseRange(header: string | undefined, size: number): { first: number; 
   if (from === "" && to === "") return undefined;
   const first = from === "" ? Math.max(size - Number(to), 0) : Number(from);
   const last = from === "" || to === "" ? size - 1 : Math.min(Number(to), size - 1);
-  if (first >= size || last < first) throw rangeNotSatisfiable(`The requested range cannot be satisfied: ${header}`);
+  if (first >= size || last < first)
+    throw rangeNotSatisfiable(`The requested range cannot be satisfied: ${header}`, size);
   return { first, last };
 }
 

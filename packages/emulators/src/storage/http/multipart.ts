@@ -40,7 +40,7 @@ export async function readRelated(body: AsyncIterable<Uint8Array>, boundary: str
   const resource = await reader.readUntil(`${eol}--${boundary}${eol}`);
   reader.unread(eol);
   const heads = (await reader.readUntil(`${eol}${eol}`)).toString("latin1");
-  const mediaType = /^content-type:[ \t]*(.+?)[ \t\r]*$/im.exec(heads)?.[1];
+  const mediaType = /^content-type:(.*)$/im.exec(heads)?.[1]?.trim();
   const media = reader.streamUntil(`${eol}--${boundary}--`);
   return { resource: parseResource(resource.toString()), mediaType, media };
 }

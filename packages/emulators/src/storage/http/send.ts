@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { Duplex, Readable } from "node:stream";
+import { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createGunzip } from "node:zlib";
@@ -9,14 +9,22 @@ import type { Media, Reply } from "./call.js";
 /** An object of so many bytes is read and sent at once. */
 const smallBytes = 256 * 1024;
 
-/** Sends an answer, and closes the file that it may be of. */
-export async function send(response: ServerResponse, reply: Reply, faults: StorageFaultSchedule, isHead: boolean) {
+export interface Sending {
+  /** Without a body. */
+  readonly isHead: boolean;
+  /** Aborted when the connection breaks, or the emulator ends. */
+  readonly signal: AbortSignal;
+}
+
+/** Sends an answer, and closes the file that it may be of. Rejects when the connection breaks. */
+export async function send(response: ServerResponse, reply: Reply, faults: StorageFaultSchedule, how: Sending) {
+  const { isHead, signal } = how;
   response.statusCode = reply.status;
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
   if (reply.media !== undefined) {
     try {
       if (isHead) response.end();
-      else await sendMedia(response, reply.media, faults);
+      else await sendMedia(response, reply.media, faults, signal);
     } finally {
       reply.media.file.close();
     }
@@ -28,26 +36,24 @@ export async function send(response: ServerResponse, reply: Reply, faults: Stora
   response.end(isHead ? undefined : body);
 }
 
-async function sendMedia(response: ServerResponse, media: Media, faults: StorageFaultSchedule): Promise<void> {
+async function sendMedia(response: ServerResponse, media: Media, faults: StorageFaultSchedule, signal: AbortSignal) {
   const { file, first, last, unpack } = media;
-  const broken = brokenBody(response, faults).map((step) => Duplex.from(step));
-  if (last - first < smallBytes && !unpack && broken.length === 0) {
+  const broken = brokenBody(response, faults, signal).map((step) => Duplex.from(step));
+  const asStored = !unpack && broken.length === 0;
+  if (last < first || (asStored && last - first < smallBytes)) {
     response.end(file.read(first, last));
-    return;
-  }
-  if (!unpack && broken.length === 0) {
-    await file.sendTo(response, first, last);
+  } else if (asStored) {
+    await file.sendTo(response, first, last, signal);
     response.end();
-    return;
+  } else {
+    await pipeline([file.stream(first, last), ...(unpack ? [createGunzip()] : []), ...broken, response], { signal });
   }
-  const bytes = last < first ? Readable.from([]) : file.stream(first, last);
-  await pipeline([bytes, ...(unpack ? [createGunzip()] : []), ...broken, response]);
 }
 
 type Step = (source: AsyncIterable<Buffer>) => AsyncGenerator<Buffer>;
 
 /** What a fault makes of an object's bytes. Nothing when none strikes. */
-function brokenBody(response: ServerResponse, faults: StorageFaultSchedule): readonly Step[] {
+function brokenBody(response: ServerResponse, faults: StorageFaultSchedule, signal: AbortSignal): readonly Step[] {
   const { afterBytes, stallMs } = faults;
   if (faults.strikes("resetDownload")) {
     return [cut(afterBytes, () => response.socket?.resetAndDestroy())];
@@ -58,7 +64,8 @@ function brokenBody(response: ServerResponse, faults: StorageFaultSchedule): rea
     return [cut(afterBytes, () => undefined)];
   }
   if (faults.strikes("corruptDownload")) return [corrupted];
-  if (faults.strikes("stallDownload")) return [(source) => stalled(source, afterBytes, stallMs)];
+  if (faults.strikes("stallDownload"))
+    return [(source) => stalled(source, afterBytes, () => sleep(stallMs, undefined, { signal }))];
   return [];
 }
 
@@ -69,19 +76,19 @@ function brokenBody(response: ServerResponse, faults: StorageFaultSchedule): rea
 function cut(after: number, happens: () => void): Step {
   return async function* (source) {
     let room = after;
-    let held: Buffer | undefined;
+    let held = Buffer.alloc(0); // one byte, until another one has come
+    let over = false;
     for await (const chunk of source) {
-      if (room === 0) continue;
-      if (held !== undefined) yield held;
-      held = chunk.subarray(0, room);
-      room -= held.length;
-      if (room > 0) continue;
-      yield held;
-      happens();
+      if (over) continue;
+      const bytes = Buffer.concat([held, chunk]);
+      const given = Math.min(room, bytes.length - 1);
+      if (given > 0) yield bytes.subarray(0, given);
+      room -= given;
+      held = bytes.subarray(given);
+      over = room === 0;
+      if (over) happens();
     }
-    if (room === 0) return;
-    yield (held ?? Buffer.alloc(0)).subarray(0, -1);
-    happens();
+    if (!over) happens();
   };
 }
 
@@ -96,7 +103,7 @@ async function* corrupted(source: AsyncIterable<Buffer>) {
   }
 }
 
-async function* stalled(source: AsyncIterable<Buffer>, after: number, ms: number) {
+async function* stalled(source: AsyncIterable<Buffer>, after: number, stall: () => Promise<unknown>) {
   let room = after;
   for await (const chunk of source) {
     if (room <= 0 || chunk.length <= room) {
@@ -105,9 +112,9 @@ async function* stalled(source: AsyncIterable<Buffer>, after: number, ms: number
       continue;
     }
     yield chunk.subarray(0, room);
-    await sleep(ms);
+    await stall();
     yield chunk.subarray(room);
     room = -1;
   }
-  if (room >= 0) await sleep(ms);
+  if (room >= 0) await stall();
 }

@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
-import { readdir, rm } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { conflict, notFound } from "../errors.js";
-import { lstatOrNot } from "./files.js";
+import { lstatOrNot, removeEmpty } from "./files.js";
 import type { JsonFiles } from "./json-files.js";
 import { checkBucketName, isBucketName } from "./names.js";
 
@@ -53,23 +53,29 @@ export class Buckets {
 
   /** Throws 404. */
   get(name: string): BucketRecord {
-    const { birthtime } = this.#existing(name);
+    const record = this.find(name);
+    if (record === undefined) throw missing();
+    return record;
+  }
+
+  find(name: string): BucketRecord | undefined {
+    const folder = this.#folder(name);
+    if (folder === undefined) return undefined;
     // A folder that was made by hand is a bucket, too.
-    const made = birthtime.toISOString();
+    const made = folder.birthtime.toISOString();
     const record = this.files.read<BucketRecord>(this.#path(name));
     return record ?? { name, metageneration: "1", timeCreated: made, updated: made, settings: {} };
   }
 
   /** Throws 404 when there is no such bucket. */
   check(name: string): void {
-    this.#existing(name);
+    if (this.#folder(name) === undefined) throw missing();
   }
 
-  #existing(name: string) {
+  #folder(name: string) {
     // Only what is a bucket's name: "..", "." and klio's own folder are not.
     const found = isBucketName(name) ? lstatOrNot(this.folderOf(name)) : undefined;
-    if (found?.isDirectory() !== true) throw notFound("The specified bucket does not exist.");
-    return found;
+    return found?.isDirectory() === true ? found : undefined;
   }
 
   /** Names, sorted. */
@@ -85,12 +91,20 @@ export class Buckets {
     this.files.write(this.#path(record.name), record);
   }
 
-  async remove(name: string): Promise<void> {
-    await rm(this.folderOf(name), { recursive: true });
+  /** False when it is not empty. */
+  remove(name: string): boolean {
+    if (!removeEmpty(this.folderOf(name))) return false;
     this.files.remove(this.#path(name));
+    return true;
   }
 
   #path(name: string): string {
     return join(this.folder, `${name}.json`);
   }
+}
+
+const missing = () => notFound("The specified bucket does not exist.");
+
+export function bucketEtag(record: BucketRecord): string {
+  return Buffer.from(`${record.name}/${record.metageneration}`).toString("base64");
 }

@@ -1,4 +1,4 @@
-import { type BigIntStats, type Dirent, lstatSync, mkdirSync, renameSync, rmdirSync } from "node:fs";
+import { type BigIntStats, type Dirent, lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { badRequest, forbidden } from "../errors.js";
@@ -81,17 +81,22 @@ export async function* walk(
   }
 }
 
-/** Whether there is nothing below a folder but folders. */
-export async function isEmpty(folder: string): Promise<boolean> {
-  for (const entry of await readdir(folder, { withFileTypes: true }).catch(goneIsEmpty)) {
-    if (!entry.isDirectory() || !(await isEmpty(join(folder, entry.name)))) return false;
+/** Removes a folder with nothing below it but folders. False when there is something, which stays. */
+export function removeEmpty(folder: string): boolean {
+  const entries = readdirSync(folder, { withFileTypes: true });
+  if (entries.some((entry) => !entry.isDirectory())) return false;
+  if (!entries.every((entry) => removeEmpty(join(folder, entry.name)))) return false;
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch {
+    return false; // somebody has put something there
   }
-  return true;
 }
 
-/** A folder may go while it is listed. */
+/** A folder may go, or become a file, while it is listed; what may not be read holds no objects. */
 export function goneIsEmpty(error: unknown): [] {
-  if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+  if (["ENOENT", "ENOTDIR", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "")) return [];
   throw error;
 }
 
@@ -127,5 +132,7 @@ export function pruneFolders(bucketFolder: string, path: string): void {
     } catch {
       return; // not empty: others live there
     }
+    // An object of the folder's name has its place again.
+    if (fileAt(folder + besideFolder) !== undefined) renameSync(folder + besideFolder, folder);
   }
 }

@@ -9,10 +9,16 @@ const sendSize = 512 * 1024;
 const readLater = promisify(read);
 
 /** When the bytes are with the operating system, and their buffer is free. */
-function writeTo(target: Writable, bytes: Buffer): Promise<void> {
+function writeTo(target: Writable, bytes: Buffer, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (target.destroyed) reject(new Error("the connection broke"));
+    // An answer that waits for others of its connection is never told of its end.
+    const broken = () => {
+      reject(new Error("the connection broke"));
+    };
+    if (signal.aborted) broken();
+    signal.addEventListener("abort", broken, { once: true });
     target.write(bytes, (error) => {
+      signal.removeEventListener("abort", broken);
       if (error) reject(error);
       else resolve();
     });
@@ -42,6 +48,12 @@ export class OpenFile {
 
   get mtime(): Date {
     return fstatSync(this.fd).mtime;
+  }
+
+  /** Whether it begins as gzip does (RFC 1952, 2.3.1). */
+  isGzip(): boolean {
+    const magic = Buffer.alloc(2);
+    return readSync(this.fd, magic, 0, 2, 0) === 2 && magic.readUInt16BE() === 0x1f8b;
   }
 
   /** The bytes from `first` to `last`, at once. For few. */
@@ -76,9 +88,9 @@ export class OpenFile {
 
   /**
    * Sends the bytes from `first` to `last` to a stream that stays open, by two buffers: while one is written, the other is filled.
-   * Rejects when the stream breaks.
+   * Rejects when the stream breaks, or `signal` is aborted.
    */
-  async sendTo(target: Writable, first: number, last: number): Promise<void> {
+  async sendTo(target: Writable, first: number, last: number, signal: AbortSignal): Promise<void> {
     const buffers = [Buffer.allocUnsafeSlow(sendSize), Buffer.allocUnsafeSlow(sendSize)];
     let written = Promise.resolve();
     try {
@@ -88,7 +100,7 @@ export class OpenFile {
         if (bytesRead === 0) throw new Error("the file was cut while it was sent");
         at += bytesRead;
         await written;
-        written = writeTo(target, buffer.subarray(0, bytesRead));
+        written = writeTo(target, buffer.subarray(0, bytesRead), signal);
         written.catch(() => undefined); // awaited in the next turn
       }
       await written;

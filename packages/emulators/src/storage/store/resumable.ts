@@ -30,17 +30,19 @@ interface Session {
   readonly id: string;
   readonly upload: Upload;
   readonly file: StagedFile;
-  record?: ObjectRecord;
 }
 
 /** How many resumable uploads may be open. */
 const maxSessions = 10_000;
+/** And of how many that are done the object is given again to a client that lost the answer. */
+const maxDone = 1_000;
 
 /** Takes bytes in, whole or in pieces, and makes objects of them. */
 export class Uploads {
   readonly #sessions = new Sessions<Session>(maxSessions, ({ file }) => {
     file.discard();
   });
+  readonly #done = new Map<string, ObjectRecord>();
   readonly #turns = new Turns();
 
   constructor(readonly store: ObjectStore) {}
@@ -71,9 +73,10 @@ export class Uploads {
    */
   put(id: string, range: string | undefined, expected: Expected, body: AsyncIterable<Uint8Array>): Promise<Progress> {
     return this.#turns.take(id, async () => {
+      const record = this.#done.get(id);
+      if (record !== undefined) return { state: "done", record };
       const session = this.#sessions.get(id);
       if (session === undefined) throw notFound(`no such upload: ${id}`);
-      if (session.record !== undefined) return { state: "done", record: session.record };
       return this.#put(session, parseRange(range), expected, body);
     });
   }
@@ -95,11 +98,13 @@ export class Uploads {
     }
     try {
       if (file.size > size) throw badRequest(`${file.size} bytes were sent, ${size} announced`);
-      session.record = await this.#commit({ ...upload, expected: both(upload.expected, expected) }, file.finish());
-      return { state: "done", record: session.record };
-    } catch (error) {
+      const record = await this.#commit({ ...upload, expected: both(upload.expected, expected) }, file.finish());
+      this.#done.set(session.id, record);
+      const oldest = this.#done.keys().next();
+      if (this.#done.size > maxDone && oldest.done !== true) this.#done.delete(oldest.value);
+      return { state: "done", record };
+    } finally {
       this.#sessions.remove(session.id);
-      throw error;
     }
   }
 
@@ -169,7 +174,7 @@ function parseRange(header: string | undefined): Range {
   const match = /^bytes (?:(\d{1,15})-(-?\d{1,15}|\*)|\*)\/(\d{1,15}|\*)$/.exec(header);
   if (match === null) throw badRequest(`not a Content-Range: ${header}`);
   const number = (text: string | undefined) => (text === undefined || text === "*" ? undefined : Number(text));
-  const [, first, last, total] = match.map((m) => m);
+  const [, first, last, total] = match;
   const range = { first: number(first), last: number(last), total: number(total), whole: last === "*" };
   if (range.last !== undefined && range.first !== undefined) {
     const beyond = range.total !== undefined && range.last >= range.total;

@@ -6,8 +6,8 @@ import { badRequest, beingChanged, conflict, noObject } from "../errors.js";
 import type { StorageEvent } from "../observe.js";
 import { checkPreconditions, type Preconditions } from "../preconditions.js";
 import { Adoption } from "./adoption.js";
-import { type BucketRecord, Buckets, type BucketSettings } from "./buckets.js";
-import { findFile, type Found, isEmpty, keyOf, lstatOrNot, place, pruneFolders, walk } from "./files.js";
+import { bucketEtag, type BucketRecord, Buckets, type BucketSettings } from "./buckets.js";
+import { findFile, type Found, keyOf, lstatOrNot, place, pruneFolders, walk } from "./files.js";
 import { Generations } from "./generations.js";
 import { JsonFiles, unlinkIfThere } from "./json-files.js";
 import { checkObjectName } from "./names.js";
@@ -89,7 +89,12 @@ export class ObjectStore {
   // ---- buckets
 
   createBucket(name: string, settings: BucketSettings): Promise<BucketRecord> {
-    return this.#turns.take(name, () => this.buckets.create(name, settings));
+    return this.#turns.take(name, async () => {
+      const record = this.buckets.create(name, settings);
+      // Of one by this name that was removed by hand.
+      await this.#forget(name);
+      return record;
+    });
   }
 
   /** Changes a bucket's settings if the preconditions hold. */
@@ -100,7 +105,7 @@ export class ObjectStore {
   ): Promise<BucketRecord> {
     return this.#turns.take(name, () => {
       const current = this.buckets.get(name);
-      checkPreconditions(conditions, current);
+      checkPreconditions(conditions, { ...current, etag: bucketEtag(current) });
       const record: BucketRecord = {
         ...current,
         metageneration: (BigInt(current.metageneration) + 1n).toString(),
@@ -114,14 +119,19 @@ export class ObjectStore {
 
   deleteBucket(name: string, conditions: Preconditions): Promise<void> {
     return this.#turns.take(name, async () => {
-      checkPreconditions(conditions, this.buckets.get(name));
+      const current = this.buckets.get(name);
+      checkPreconditions(conditions, { ...current, etag: bucketEtag(current) });
       const notEmpty = () => conflict("The bucket you tried to delete is not empty.");
-      if (!(await isEmpty(this.buckets.folderOf(name)))) throw notEmpty();
       for await (const version of this.versions.list(name)) if (version.softDeleteTime === undefined) throw notEmpty();
-      await this.buckets.remove(name);
-      await this.versions.removeBucket(name);
-      await this.#records.forgetBucket(name);
+      if (!this.buckets.remove(name)) throw notEmpty();
+      await this.#forget(name);
     });
+  }
+
+  /** Removes what is known of a bucket's objects. */
+  async #forget(bucket: string): Promise<void> {
+    await this.versions.removeBucket(bucket);
+    await this.#records.forgetBucket(bucket);
   }
 
   // ---- objects
@@ -155,7 +165,7 @@ export class ObjectStore {
   }
 
   async #openLive(bucket: string, name: string): Promise<OpenObject | undefined> {
-    for (;;) {
+    for (let tries = 0; tries < maxTries; tries += 1) {
       const current = await this.#current(bucket, name);
       if (current === undefined) return undefined;
       const file = OpenFile.at(current.path);
@@ -163,6 +173,7 @@ export class ObjectStore {
       if (file.key === current.key) return { record: current.record, file };
       file.close();
     }
+    throw beingChanged(`the file of ${bucket}/${name} is being changed`);
   }
 
   /** The names of all live objects that begin with `prefix`. In no order. Throws 404 when the bucket does not exist. */
@@ -239,6 +250,7 @@ export class ObjectStore {
         name: to,
         generation: this.#generations.next(),
         metageneration: "1",
+        timeCreated: now,
         updated: now,
       };
       const target = old?.path ?? place(folder, to);
