@@ -28,7 +28,12 @@ export async function noopJob(root: string): Promise<Row[]> {
   const klio: Result[] = [];
   const peer: Result[] = [];
   const runtime = [join(root, "dist/runtime/bin.js"), "run", build];
-  const loop = [join(process.cwd(), "node_modules/.cache/klio/bench/peer-loop.mjs"), project, "noop-in-sub", "noop-out"];
+  const loop = [
+    join(process.cwd(), "node_modules/.cache/klio/bench/peer-loop.mjs"),
+    project,
+    "noop-in-sub",
+    "noop-out",
+  ];
   for (let round = 0; round < rounds; round += 1) {
     klio.push(await measure(runtime, '"event":"ready"'));
     peer.push(await measure(loop, "ready"));

@@ -301,6 +301,13 @@ describe("klio emulators exec", () => {
     expect(Number(faulty.stdout)).toBe(40);
     expect(faulty.stderr).toMatch(/the same faults again: --fault-seed \d+/);
   });
+
+  it("happens in Cloud Storage, too", async () => {
+    const script = 'fetch(process.env.STORAGE_EMULATOR_HOST + "/b").then((answer) => console.log(answer.status))';
+    const flags = ["--fault", "service-unavailable=1", "--fault-seed", "3", "--fault-after", "10"];
+    const { stdout } = await user.klio(["emulators", "exec", ...flags, "--", process.execPath, "-e", script]);
+    expect(stdout.trim()).toBe("503");
+  });
 });
 
 describe("a mistake", () => {
