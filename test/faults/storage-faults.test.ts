@@ -157,7 +157,7 @@ describe("a fault of Cloud Storage that is asked for", () => {
       for (let i = 0; i < 10; i += 1) {
         const file = bucket.file(`object ${i}`);
         const save = () => file.save(data, { resumable: true, preconditionOpts: { ifGenerationMatch: 0 } });
-      await save().catch(save); // the client gives up where two requests in a row for an upload's status fail
+        await save().catch(save); // the client gives up where two requests in a row for an upload's status fail
         expect((await file.download())[0].equals(data)).toBe(true);
       }
       expect(struck.filter((event) => event.fault === kind).length).toBeGreaterThan(0);
