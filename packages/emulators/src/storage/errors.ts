@@ -21,7 +21,6 @@ export const forbidden = (message: string) => new ApiError(403, "forbidden", mes
 export const notFound = (message: string) => new ApiError(404, "notFound", message);
 export const noObject = (bucket: string, name: string) => notFound(`No such object: ${bucket}/${name}`);
 export const conflict = (message: string) => new ApiError(409, "conflict", message);
-export const gone = (message: string) => new ApiError(410, "gone", message);
 export const preconditionFailed = (message: string) => new ApiError(412, "conditionNotMet", message);
 export const tooLarge = (message: string) => new ApiError(413, "uploadTooLarge", message);
 /** Of an object of `size` bytes. */

@@ -162,8 +162,7 @@ class Emulator {
   /** The body of a request, which a fault may break off. */
   #withReset(request: IncomingMessage): AsyncIterable<Uint8Array> {
     const isUpload = /^\/(?:resumable\/)?upload\//.test(request.url ?? "") && request.method !== "DELETE";
-    if (isUpload && this.faults.strikes("resetUpload")) return resetAfter(request, this.faults.afterBytes);
-    return bodyOf(request);
+    return isUpload ? resetAfter(request, this.faults) : bodyOf(request);
   }
 
   async #batch(request: IncomingMessage): Promise<Reply> {
@@ -202,9 +201,14 @@ function bodyOf(request: IncomingMessage): AsyncIterable<Uint8Array> {
   return { [Symbol.asyncIterator]: () => request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer> };
 }
 
-async function* resetAfter(request: IncomingMessage, afterBytes: number): AsyncGenerator<Uint8Array> {
+/** The opportunity is a body that is read. */
+async function* resetAfter(request: IncomingMessage, faults: StorageFaultSchedule): AsyncGenerator<Uint8Array> {
+  if (!faults.strikes("resetUpload")) {
+    yield* bodyOf(request);
+    return;
+  }
   const { socket } = request; // it has none any more once it is left
-  let room = afterBytes;
+  let room = faults.afterBytes;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     const taken = chunk.subarray(0, room);
     room -= taken.length;
@@ -216,9 +220,15 @@ async function* resetAfter(request: IncomingMessage, afterBytes: number): AsyncG
 }
 
 function failed(error: unknown): Reply {
-  const known = error instanceof ApiError ? error : new ApiError(500, "backendError", String(error));
+  const known = error instanceof ApiError ? error : unexpected(error);
   // Not Modified has no body (RFC 9110, 15.4.5).
   return known.status === 304 ? { status: 304 } : { status: known.status, headers: known.headers, json: known };
+}
+
+function unexpected(error: unknown): ApiError {
+  const tooLong = (error as NodeJS.ErrnoException).code === "ENAMETOOLONG";
+  if (tooLong) return badRequest("The object's name is too long for this disk");
+  return new ApiError(500, "backendError", String(error));
 }
 
 function originOf(request: IncomingMessage): string {

@@ -220,4 +220,12 @@ describe("The files of Cloud Storage", () => {
   it.each(["http://203.0.113.5", "https://example.org", "null"])("refuses a page from %s", async (origin) => {
     expect((await fetch(`${emulator.url}/storage/v1/b`, { headers: { origin } })).status).toBe(403);
   });
+
+  it.each([253, 254, 255, 256, 1_024])("stores an object whose name is %d bytes long", async (length) => {
+    const file = bucket().file("n".repeat(length));
+    expect((await file.exists())[0]).toBe(false);
+    await file.save("long", { resumable: false });
+    expect((await file.download())[0].toString()).toBe("long");
+    await file.delete();
+  });
 });

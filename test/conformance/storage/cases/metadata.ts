@@ -63,6 +63,7 @@ export const metadataCases = {
     expect(await get("name,metadata(l)")).toEqual({ name: "a", metadata: { l: "w" } });
     const listed = await c.api("GET", `b/${bucket.name}/o?fields=${o("kind,items(name,metadata/k)")}`);
     expect(listed.json()).toEqual({ kind: "storage#objects", items: [{ name: "a", metadata: { k: "v" } }] });
+    expect(await get("metadata/k,metadata/l")).toEqual({ metadata: { k: "v", l: "w" } });
     expect((await get("*"))["bucket"]).toBe(bucket.name);
     for (const wrong of ["metadata(", "name)", ",", "metadata/", "metadata(b", "colour", "name/first"]) {
       expect((await c.api("GET", `b/${bucket.name}/o/a?fields=${o(wrong)}`)).status, wrong).toBe(400);

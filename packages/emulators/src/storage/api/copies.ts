@@ -6,7 +6,7 @@ import type { ObjectRecord } from "../store/record.js";
 import { type ObjectStore, type OpenObject, stateOf } from "../store/store.js";
 import type { Handler } from "./handler.js";
 import { generationOf } from "./objects.js";
-import { defaultClass, objectResource, settingsOf } from "./resources.js";
+import { defaultClass, defaultLocation, objectResource, settingsOf } from "./resources.js";
 import type { Target } from "./rewrites.js";
 
 const mebi = 1024 * 1024;
@@ -28,8 +28,7 @@ export const rewriteObject: Handler = async (service, call, bucket = "", name = 
   const { store, rewrites } = service;
   const max = maxBytesOf(call);
   const { target, source } = await copyOf(store, call, [bucket, name], [toBucket, to], "storage.objects.rewrite");
-  // The limit counts between locations or storage classes alone.
-  const limit = isNear(store, source.record, target) ? Infinity : max;
+  const limit = limitOf(store, source, target, max);
   const rewritten = await rewrites.some(source, target, limit, call.query.get("rewriteToken"));
   const objectSize = String(rewritten.source.size);
   const kind = "storage#rewriteResponse";
@@ -41,12 +40,23 @@ export const rewriteObject: Handler = async (service, call, bucket = "", name = 
   return changed({ kind, totalBytesRewritten: objectSize, objectSize, done: true, resource });
 };
 
+/** The limit counts between locations or storage classes alone. Closes the source where it fails. */
+function limitOf(store: ObjectStore, { record, file }: OpenObject, target: Target, max: number): number {
+  try {
+    return isNear(store, record, target) ? Infinity : max;
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
 /** Whether a copy stays in its location and its storage class. */
 function isNear(store: ObjectStore, record: ObjectRecord, target: Target): boolean {
   const from = store.buckets.get(record.bucket).settings;
   const to = store.buckets.get(target.bucket).settings;
   const toClass = target.settings.storageClass ?? to.storageClass ?? defaultClass;
-  return (record.settings.storageClass ?? defaultClass) === toClass && from.location === to.location;
+  const isNearby = (from.location ?? defaultLocation) === (to.location ?? defaultLocation);
+  return isNearby && (record.settings.storageClass ?? defaultClass) === toClass;
 }
 
 function maxBytesOf(call: Call): number {
@@ -116,7 +126,7 @@ export const composeObject: Handler = async ({ store }, call, bucket = "", name 
 async function openSource(store: ObjectStore, bucket: string, source: Resource): Promise<OpenObject> {
   const name = optionalString(source, "name");
   if (name === undefined) throw badRequest("a source object has a name");
-  const opened = await store.open(bucket, name, numberText(source, "generation") ?? null).catch(gone);
+  const opened = await store.open(bucket, name, numberText(source, "generation") ?? null).catch(missing);
   try {
     const conditions = asObject(source["objectPreconditions"] ?? {}, "objectPreconditions");
     const ifGenerationMatch = numberText(conditions, "ifGenerationMatch");
@@ -137,7 +147,7 @@ function numberText(resource: Resource, key: string): string | undefined {
   throw badRequest(`${key} is a number, not ${JSON.stringify(value)}`);
 }
 
-function gone(error: unknown): never {
+function missing(error: unknown): never {
   if ((error as { status?: number }).status === 404)
     throw notFound("A source object of the compose request was not found");
   throw error;

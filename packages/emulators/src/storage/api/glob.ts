@@ -45,7 +45,8 @@ class Parser {
     let all: Alternatives = [[]];
     let run: Token[] = [];
     const join = (pieces: Alternatives) => {
-      const tokens = all.length * pieces.length * Math.max(...all.map((a) => a.length), ...pieces.map((p) => p.length));
+      const longest = (of: Alternatives) => of.reduce((most, tokens) => Math.max(most, tokens.length), 1);
+      const tokens = all.length * pieces.length * (longest(all) + longest(pieces));
       if (tokens > maxTokens) throw this.#malformed(`alternatives of more than ${maxTokens} characters`);
       all = all.flatMap((before) => pieces.map((piece) => [...before, ...piece]));
     };

@@ -34,13 +34,13 @@ async function multipart(service: Service, call: Call, bucket: string): Promise<
 }
 
 async function begin(service: Service, call: Call, bucket: string): Promise<Reply> {
+  if (!URL.canParse(call.url, call.origin)) throw badRequest(`not an address: ${call.origin}${call.url}`);
   const resource = await readResource(call);
   const contentType = resource["contentType"] ?? call.headers["x-upload-content-type"];
   const length = call.headers["x-upload-content-length"];
   const size = typeof length === "string" && /^\d{1,15}$/.test(length) ? { size: Number(length) } : {};
   const id = await service.uploads.begin({ ...describe(call, bucket, { ...resource, contentType }), ...size });
   // The host is the one that the client knows this emulator by.
-  if (!URL.canParse(call.url, call.origin)) throw badRequest(`not an address: ${call.origin}${call.url}`);
   const location = new URL(call.url, call.origin);
   location.searchParams.set("upload_id", id);
   return { status: 200, headers: { location: location.href, "x-guploader-uploadid": id } };

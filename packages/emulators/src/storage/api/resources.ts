@@ -18,6 +18,7 @@ const texts = [
 const maxSettingBytes = 8 * 1024;
 const unsupportedOfObjects = ["acl", "temporaryHold", "eventBasedHold", "retention", "kmsKeyName", "contexts"];
 export const defaultClass = "STANDARD";
+export const defaultLocation = "US";
 // https://cloud.google.com/storage/docs/storage-classes#legacy
 const storageClasses = ["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL"];
 
@@ -178,7 +179,7 @@ export function bucketResource(record: BucketRecord, origin: string): Record<str
     projectNumber: "0",
     generation: String(Date.parse(timeCreated) * 1_000),
     metageneration,
-    location: "US",
+    location: defaultLocation,
     locationType: "multi-region",
     storageClass: defaultClass,
     rpo: "DEFAULT",

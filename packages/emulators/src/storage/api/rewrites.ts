@@ -66,16 +66,19 @@ export class Rewrites {
     try {
       const same = [source.bucket, source.name, source.generation, target.bucket, target.name, max].join("\n");
       const session = token === null ? { file: this.store.stage(), same } : this.#sessions.get(token);
-      if (token !== null && session?.same !== same) throw badRequest("the rewriteToken is not one of this rewrite");
       if (session === undefined) throw badRequest("no such rewriteToken");
+      if (session.same !== same) throw badRequest("the rewriteToken is not one of this rewrite");
       const id = token ?? this.#sessions.add(session);
-      const at = session.file.size;
-      await session.file.append(file.bytes(at, Math.min(source.size, at + max)));
-      if (session.file.size < source.size) return { done: false, source, bytes: session.file.size, token: id };
       try {
-        return { done: true, source, record: await this.#finish(session.file, source, target) };
-      } finally {
+        const at = session.file.size;
+        await session.file.append(file.bytes(at, Math.min(source.size, at + max)));
+        if (session.file.size < source.size) return { done: false, source, bytes: session.file.size, token: id };
+        const record = await this.#finish(session.file, source, target);
         this.#sessions.remove(id);
+        return { done: true, source, record };
+      } catch (error) {
+        this.#sessions.remove(id); // where the disk failed, nobody knows what is there
+        throw error;
       }
     } finally {
       file.close();

@@ -27,9 +27,9 @@ const texts = new Set(
   timeCreated updated timeStorageClassUpdated timeDeleted softDeleteTime hardDeleteTime timeFinalized contentType
   contentEncoding contentDisposition contentLanguage cacheControl customTime temporaryHold eventBasedHold
   retentionExpirationTime kmsKeyName nextPageToken prefixes projectNumber location locationType rpo satisfiesPZS
-  satisfiesPZI defaultEventBasedHold totalBytesRewritten objectSize done rewriteToken restoreToken role entity`.split(
-    /\s+/,
-  ),
+  satisfiesPZI defaultEventBasedHold totalBytesRewritten objectSize done rewriteToken restoreToken role entity enabled
+  lockedTime retentionDurationSeconds effectiveTime publicAccessPrevention isLocked retentionPeriod requesterPays
+  defaultKmsKeyName mode retainUntilTime encryptionAlgorithm keySha256 entityId domain email toggleTime`.split(/\s+/),
 );
 
 /** What keeps of a resource the `fields` that are asked for: https://cloud.google.com/storage/docs/json_api#partial-response */
@@ -108,9 +108,10 @@ class Parser {
   }
 }
 
-function merge(selection: Selection, key: string, below: Selection): void {
+/** What is selected whole stays so. */
+function merge(selection: Selection, key: string, below: Selection | null): void {
   const there = selection.get(key);
-  if (there === null) return; // all of it is selected already
-  if (there === undefined) selection.set(key, below);
-  else for (const [inner, deeper] of below) there.set(inner, deeper);
+  if (below === null) selection.set(key, null);
+  else if (there === undefined) selection.set(key, below);
+  else if (there !== null) for (const [inner, deeper] of below) merge(there, inner, deeper);
 }

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { Duplex } from "node:stream";
+import { Duplex, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createGunzip } from "node:zlib";
@@ -40,13 +40,14 @@ async function sendMedia(response: ServerResponse, media: Media, faults: Storage
   const { file, first, last, unpack } = media;
   const broken = brokenBody(response, faults, signal).map((step) => Duplex.from(step));
   const asStored = !unpack && broken.length === 0;
-  if (last < first || (asStored && last - first < smallBytes)) {
+  if (asStored && last - first < smallBytes) {
     response.end(file.read(first, last));
   } else if (asStored) {
     await file.sendTo(response, first, last, signal);
     response.end();
   } else {
-    await pipeline([file.stream(first, last), ...(unpack ? [createGunzip()] : []), ...broken, response], { signal });
+    const bytes = last < first ? Readable.from([]) : file.stream(first, last);
+    await pipeline([bytes, ...(unpack ? [createGunzip()] : []), ...broken, response], { signal });
   }
 }
 

@@ -1,7 +1,7 @@
 import { type BigIntStats, type Dirent, lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { badRequest, forbidden } from "../errors.js";
+import { forbidden } from "../errors.js";
 import { besideFolder, nameOf, pathOf, prefixOf, spellings } from "./paths.js";
 
 /** A file that holds an object. */
@@ -21,8 +21,7 @@ export function lstatOrNot(path: string): BigIntStats | undefined {
     return lstatSync(path, { bigint: true, throwIfNoEntry: false });
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOTDIR") return undefined;
-    if (code === "ENAMETOOLONG") throw badRequest("The object's name is too long for this disk");
+    if (code === "ENOTDIR" || code === "ENAMETOOLONG") return undefined; // there cannot be such a file
     throw error;
   }
 }
@@ -83,14 +82,14 @@ export async function* walk(
 
 /** Removes a folder with nothing below it but folders. False when there is something, which stays. */
 export function removeEmpty(folder: string): boolean {
-  const entries = readdirSync(folder, { withFileTypes: true });
-  if (entries.some((entry) => !entry.isDirectory())) return false;
-  if (!entries.every((entry) => removeEmpty(join(folder, entry.name)))) return false;
   try {
+    const entries = readdirSync(folder, { withFileTypes: true });
+    if (entries.some((entry) => !entry.isDirectory())) return false;
+    if (!entries.every((entry) => removeEmpty(join(folder, entry.name)))) return false;
     rmdirSync(folder);
     return true;
   } catch {
-    return false; // somebody has put something there
+    return false; // somebody has put something there, or does not let us look
   }
 }
 

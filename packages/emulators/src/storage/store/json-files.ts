@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, sep } from "node:path";
 
 const maxCached = 10_000;
 
@@ -54,9 +54,9 @@ export class JsonFiles {
     unlinkIfThere(path);
   }
 
-  /** Forgets what is held in memory of files that were removed otherwise. */
-  forget(): void {
-    this.#cache.clear();
+  /** Forgets what is held in memory of files below a folder that were removed otherwise. */
+  forget(folder: string): void {
+    for (const path of this.#cache.keys()) if (path.startsWith(folder + sep)) this.#cache.delete(path);
   }
 
   #remember(path: string, value: unknown): void {

@@ -62,7 +62,7 @@ export class OpenFile {
     try {
       for (let at = 0; at < bytes.length;) {
         const read = readSync(this.fd, bytes, at, bytes.length - at, first + at);
-        if (read === 0) return bytes.subarray(0, at); // somebody has cut the file
+        if (read === 0) throw new Error("the file was cut while it was sent");
         at += read;
       }
       return bytes;

@@ -34,7 +34,7 @@ export class RecordFiles {
 
   async forgetBucket(bucket: string): Promise<void> {
     await rm(join(this.folder, bucket), { recursive: true, force: true });
-    this.files.forget();
+    this.files.forget(join(this.folder, bucket));
   }
 
   /** Removes the records that belong to none of these files. */

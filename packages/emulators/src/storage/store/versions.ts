@@ -65,7 +65,7 @@ export class Versions {
 
   async removeBucket(bucket: string): Promise<void> {
     await rm(join(this.folder, bucket), { recursive: true, force: true });
-    this.files.forget();
+    this.files.forget(join(this.folder, bucket));
   }
 
   /** Removes what a killed process left: bytes without a record, and versions that are still live. */
