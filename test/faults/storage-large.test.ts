@@ -58,7 +58,7 @@ function send(
 async function downloaded(name: string): Promise<string> {
   const answer = await fetch(`${emulator.address}/storage/v1/b/large-bucket/o/${name}?alt=media`);
   const hash = createHash("md5");
-  for await (const chunk of answer.body as unknown as AsyncIterable<Uint8Array>) hash.update(chunk);
+  for await (const chunk of (answer.body ?? []) as AsyncIterable<Uint8Array>) hash.update(chunk);
   return hash.digest("base64");
 }
 

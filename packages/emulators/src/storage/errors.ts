@@ -4,6 +4,7 @@ export class ApiError extends Error {
     readonly status: number,
     readonly reason: string,
     message: string,
+    /** Of the answer, beside those of JSON. */
     readonly headers: Readonly<Record<string, string>> = {},
   ) {
     super(message);

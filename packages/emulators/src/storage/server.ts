@@ -35,6 +35,7 @@ export interface StorageEmulator {
   /** `http://host:port`, the value for STORAGE_EMULATOR_HOST. */
   readonly url: string;
   readonly port: number;
+  /** The folder with a folder for each bucket, without symbolic links in its path. */
   readonly root: string;
   /** Changes what goes wrong from now on, and begins the schedule anew. Throws RangeError. */
   setFaults(faults: StorageFaults): void;

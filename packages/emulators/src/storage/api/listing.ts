@@ -21,7 +21,7 @@ const maxPage = 1_000;
 /** Records that are read at a time. */
 const atATime = 16;
 
-/** https://cloud.google.com/storage/docs/json_api/v1/objects/list */
+/** One page of at most 1,000: https://cloud.google.com/storage/docs/json_api/v1/objects/list. Throws 400, 404, 501. */
 export async function listObjects(store: ObjectStore, bucket: string, query: URLSearchParams): Promise<Listing> {
   if ((query.get("filter") ?? "") !== "") throw notImplemented("storage.objects.list with filter");
   const size = pageSize(query);
@@ -42,8 +42,10 @@ export async function listObjects(store: ObjectStore, bucket: string, query: URL
       const isNew = entry.isPrefix && after?.name.equals(entry.bytes) !== true;
       if (left === 0 && (rest.length > 0 || isNew))
         return { items, prefixes, nextPageToken: tokenBehind(items, prefixes) };
-      if (isNew) prefixes.push(entry.name);
-      if (isNew) left -= 1;
+      if (isNew) {
+        prefixes.push(entry.name);
+        left -= 1;
+      }
       const taken = rest.slice(0, left);
       items.push(...taken);
       left -= taken.length;
@@ -87,9 +89,10 @@ async function sourceOf(store: ObjectStore, bucket: string, query: URLSearchPara
   const kept = new Map<string, ObjectRecord[]>();
   for await (const record of store.versions.list(bucket)) {
     const wanted = record.name.startsWith(prefix) && (record.softDeleteTime !== undefined) === softDeleted;
+    if (!wanted) continue;
     const records = kept.get(record.name) ?? [];
-    if (wanted) kept.set(record.name, records);
-    if (wanted) records.push(record);
+    records.push(record);
+    kept.set(record.name, records);
   }
   const byGeneration = (records: readonly ObjectRecord[]) =>
     [...records].sort((a, b) => (BigInt(a.generation) < BigInt(b.generation) ? -1 : 1));

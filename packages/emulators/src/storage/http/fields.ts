@@ -4,7 +4,7 @@ import { ApiError } from "../errors.js";
 type Selection = Map<string, Selection | null>;
 
 const maxDepth = 20;
-/** What a client chooses itself: any key is one. */
+/** Maps whose keys are the client's own: any key is a field of theirs. */
 const maps = ["metadata", "labels"];
 /** What has fields, by the API's reference. */
 const containers = ["items", "resource", "iamConfiguration", "uniformBucketLevelAccess", "bucketPolicyOnly"];

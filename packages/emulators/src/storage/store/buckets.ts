@@ -39,6 +39,7 @@ export class Buckets {
     return join(this.root, name);
   }
 
+  /** Throws 400 for what is no bucket's name, 409 when there is one. */
   create(name: string, settings: BucketSettings): BucketRecord {
     checkBucketName(name);
     if (lstatOrNot(this.folderOf(name)) !== undefined) {
@@ -58,6 +59,7 @@ export class Buckets {
     return record;
   }
 
+  /** Undefined when there is none. */
   find(name: string): BucketRecord | undefined {
     const folder = this.#folder(name);
     if (folder === undefined) return undefined;

@@ -5,7 +5,6 @@ import { keyOf } from "./files.js";
 
 /** Bytes that are read of a large file at a time. */
 const readSize = 512 * 1024;
-const sendSize = 512 * 1024;
 const readLater = promisify(read);
 
 /** When the bytes are with the operating system, and their buffer is free. */
@@ -91,12 +90,12 @@ export class OpenFile {
    * Rejects when the stream breaks, or `signal` is aborted.
    */
   async sendTo(target: Writable, first: number, last: number, signal: AbortSignal): Promise<void> {
-    const buffers = [Buffer.allocUnsafeSlow(sendSize), Buffer.allocUnsafeSlow(sendSize)];
+    const buffers = [Buffer.allocUnsafeSlow(readSize), Buffer.allocUnsafeSlow(readSize)];
     let written = Promise.resolve();
     try {
       for (let at = first, turn = 0; at <= last; turn = 1 - turn) {
         const buffer = buffers[turn] ?? Buffer.alloc(0);
-        const { bytesRead } = await readLater(this.fd, buffer, 0, Math.min(sendSize, last - at + 1), at);
+        const { bytesRead } = await readLater(this.fd, buffer, 0, Math.min(readSize, last - at + 1), at);
         if (bytesRead === 0) throw new Error("the file was cut while it was sent");
         at += bytesRead;
         await written;
