@@ -2,7 +2,9 @@ import { defineConfig } from "eslint/config";
 import tseslint from "typescript-eslint";
 
 export default defineConfig(
-  { ignores: ["**/dist/", "**/gen/", "**/.klio/", "**/node_modules/", "templates/", "**/*.mjs", "**/*.js"] },
+  {
+    ignores: ["**/dist/", "**/gen/", "**/.klio/", "**/node_modules/", "templates/", "**/*.mjs", "**/*.js", "**/*.cjs"],
+  },
   tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

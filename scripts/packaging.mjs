@@ -27,7 +27,11 @@ export async function bundle(entry, outfile, options = {}) {
     format: "esm",
     legalComments: "none",
     // Node's own punycode warns at every start of Node 21 and later that it is deprecated.
-    alias: { punycode: join(root, "node_modules/punycode/punycode.js") },
+    alias: {
+      punycode: join(root, "node_modules/punycode/punycode.js"),
+      // node-fetch knows signals by the name of their class, which bundling changes; Node has its own since 15.
+      "abort-controller": join(root, "scripts/native-abort-controller.cjs"),
+    },
     metafile: true,
     logLevel: "warning",
     ...options,

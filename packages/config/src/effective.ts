@@ -22,6 +22,8 @@ export interface JobConfig {
   readonly dependencies: readonly Dependency[];
   readonly delivery: Delivery;
   readonly workers: Workers;
+  /** Absent: metrics are not logged. */
+  readonly metrics_logger?: MetricsLogger;
   /** The job's own keys, which its code reads as `config`. */
   readonly user: Readonly<Record<string, unknown>>;
 }
@@ -106,8 +108,14 @@ export interface Dependency {
 export interface Delivery {
   readonly attempts: number;
   readonly retry_delay_ms: number;
+  readonly max_retry_delay_ms: number;
   /** 0: no limit. */
   readonly timeout_ms: number;
+  /** Different messages that fail in a row before the job pauses; 0: never. */
+  readonly pause_after: number;
+  /** 0: twice what the workers can work on. */
+  readonly max_outstanding_messages: number;
+  readonly max_outstanding_bytes: number;
   readonly ack_deadline_ms: number;
   readonly grace_period_ms: number;
   /** A topic, a .jsonl file (batch), or "none". */
@@ -115,9 +123,23 @@ export interface Delivery {
 }
 
 export interface Workers {
+  readonly mode: "process" | "inline";
   /** 0: one for each processor of the machine that runs the job, at most 8. */
   readonly count: number;
   readonly concurrency: number;
+  /** Bytes for each worker; 0: an equal share of four fifths of what there is. */
+  readonly memory_bytes: number;
+  /** Places in each limit that transforms share. */
+  readonly limits: Readonly<Record<string, number>>;
+}
+
+export type LogLevel = "debug" | "info" | "warning" | "error";
+
+/** Metrics as events on stdout. */
+export interface MetricsLogger {
+  readonly level: LogLevel;
+  /** Nanoseconds in the unit of timers. */
+  readonly timer_unit_ns: number;
 }
 
 /** The file that `klio job build` writes beside the compiled job. */

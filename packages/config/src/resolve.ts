@@ -7,7 +7,10 @@ import type {
   EffectiveConfig,
   EventInput,
   EventOutput,
+  MetricsLogger,
+  Workers,
 } from "./effective.js";
+import { parseQuantity, timerUnit } from "./units.js";
 import { entryNames } from "./overrides.js";
 import { knownJobConfigKeys } from "./validate.js";
 import type { Written } from "./written.js";
@@ -29,8 +32,33 @@ export function resolve(written: Written): EffectiveConfig {
       data: { inputs: dataInputs(written), outputs: dataOutputs(written) },
       dependencies: dependencies(written, project),
       delivery: delivery(written, project, streaming),
-      workers: { count: config.workers?.count ?? 0, concurrency: config.workers?.concurrency ?? 4 },
+      workers: workers(written),
+      ...metricsLogger(written),
       user: Object.fromEntries(own),
+    },
+  };
+}
+
+function workers(written: Written): Workers {
+  const given = written.job_config?.workers ?? {};
+  return {
+    mode: given.mode ?? "process",
+    count: given.count ?? 0,
+    concurrency: given.concurrency ?? 4,
+    memory_bytes: given.memory === undefined ? 0 : (parseQuantity(given.memory) ?? 0),
+    limits: given.limits ?? {},
+  };
+}
+
+function metricsLogger(written: Written): { readonly metrics_logger?: MetricsLogger } {
+  const given = written.job_config?.metrics;
+  const logger = given?.logger ?? true;
+  if (logger === false) return {};
+  const own = logger === true ? {} : logger;
+  return {
+    metrics_logger: {
+      level: own.level ?? "debug",
+      timer_unit_ns: timerUnit(own.timer_unit ?? given?.timer_unit ?? "ns"),
     },
   };
 }
@@ -43,7 +71,11 @@ function delivery(written: Written, project: string, streaming: boolean): Delive
   return {
     attempts: given.attempts ?? 5,
     retry_delay_ms: ms(given.retry_delay, 1_000),
+    max_retry_delay_ms: ms(given.max_retry_delay, 60_000),
     timeout_ms: ms(given.timeout, 0),
+    pause_after: given.pause_after ?? 20,
+    max_outstanding_messages: given.max_outstanding_messages ?? 0,
+    max_outstanding_bytes: parseQuantity(given.max_outstanding_bytes ?? "256Mi") ?? 0,
     ack_deadline_ms: ms(given.ack_deadline, 60_000),
     grace_period_ms: ms(given.grace_period, 30_000),
     dead_letter: given.dead_letter ?? (streaming ? `projects/${project}/topics/${name}` : `${name}.jsonl`),

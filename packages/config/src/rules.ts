@@ -1,5 +1,6 @@
 import { parseDuration } from "./duration.js";
 import { deadLetterKind } from "./effective.js";
+import { parseQuantity } from "./units.js";
 import { entryNames } from "./overrides.js";
 import type { Report } from "./source.js";
 import type { Written, WrittenData, WrittenEvent } from "./written.js";
@@ -21,6 +22,8 @@ export function checkRules(config: Partial<Written>, report: Report): void {
   leaseIsLegal(config, report);
   deadLetterFits(config, report);
   noRawPipeline(config, report);
+  inlineFits(config, report);
+  delaysFit(config, report);
 }
 
 function needsProject(config: Partial<Written>, report: Report): void {
@@ -213,6 +216,36 @@ function noRawPipeline(config: Partial<Written>, report: Report): void {
     const message = "skip_klio_read is for Python jobs: a TypeScript job always receives items";
     report({ code: "CONFIG_SKIP_READ", message, path: ["job_config", "events", "inputs", i, "skip_klio_read"] });
   });
+}
+
+const smallestMemory = "128Mi";
+
+/** Inline there is one process, and nobody beside it who could measure or end it. */
+function inlineFits(config: Partial<Written>, report: Report): void {
+  const workers = config.job_config?.workers;
+  if (typeof workers !== "object") return;
+  if (workers.mode === "inline") {
+    for (const key of ["count", "memory"] as const) {
+      if (workers[key] === undefined) continue;
+      const message = `workers.${key} is for worker processes, and workers.mode is inline`;
+      const hint = `Remove it, or set workers.mode: process.`;
+      report({ code: "CONFIG_INLINE", message, hint, path: ["job_config", "workers", key] });
+    }
+  }
+  const memory: unknown = workers.memory;
+  const bytes = typeof memory === "string" ? parseQuantity(memory) : undefined;
+  if (bytes === undefined || bytes >= (parseQuantity(smallestMemory) ?? 0)) return;
+  const message = `workers.memory is ${String(memory)}, and a worker takes about half of ${smallestMemory} before it has done anything`;
+  const hint = `At least ${smallestMemory}.`;
+  report({ code: "CONFIG_VALUE", message, hint, path: ["job_config", "workers", "memory"] });
+}
+
+function delaysFit(config: Partial<Written>, report: Report): void {
+  const { retry_delay: first = "1s", max_retry_delay: longest = "1m" } = config.job_config?.delivery ?? {};
+  const [a, b] = [first, longest].map((text: unknown) => (typeof text === "string" ? parseDuration(text) : undefined));
+  if (a === undefined || b === undefined || a <= b) return;
+  const message = `delivery.retry_delay (${first}) is longer than delivery.max_retry_delay (${longest})`;
+  report({ code: "CONFIG_VALUE", message, path: ["job_config", "delivery"] });
 }
 
 function list<T extends object>(value: readonly T[] | undefined): readonly T[] {

@@ -1,3 +1,6 @@
+import type { LogLevel } from "./effective.js";
+import type { TimerUnit } from "./units.js";
+
 /** klio-job.yaml as a person writes it, once the schema has accepted it; before that every part may be anything. */
 export interface Written {
   version?: 1 | 2;
@@ -11,12 +14,23 @@ export interface Written {
     delivery?: {
       attempts?: number;
       retry_delay?: string;
+      max_retry_delay?: string;
       timeout?: string;
+      pause_after?: number;
+      max_outstanding_messages?: number;
+      max_outstanding_bytes?: string;
       ack_deadline?: string;
       grace_period?: string;
       dead_letter?: string;
     };
-    workers?: { count?: number; concurrency?: number };
+    workers?: {
+      mode?: "process" | "inline";
+      count?: number;
+      concurrency?: number;
+      memory?: string;
+      limits?: Record<string, number>;
+    };
+    metrics?: { logger?: boolean | { level?: LogLevel; timer_unit?: TimerUnit }; timer_unit?: TimerUnit };
   };
 }
 

@@ -1,4 +1,7 @@
-export type { Context, Logger, Metrics, UploadOptions, UploadSource } from "./api/context.js";
+export type { Context, Logger, UploadOptions, UploadSource } from "./api/context.js";
+export type { Duration } from "./api/duration.js";
+export { ExecError, type ExecOptions, type ExecResult } from "./api/exec.js";
+export type { Counter, Gauge, MetricReport, Metrics, MetricsBackend, Tags, Timer } from "./api/metrics.js";
 export { type Job, type JobDefinition, defineJob } from "./api/define-job.js";
 export {
   defineTransform,

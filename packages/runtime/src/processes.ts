@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** Whether a process with this id runs. A zombie does not: in a container without an init nobody may ever collect it. */
 export function isAlive(pid: number): boolean {
@@ -22,5 +22,31 @@ function statOf(pid: number): string[] | undefined {
     return text.slice(text.lastIndexOf(")") + 2).split(" ");
   } catch {
     return undefined; // not on Linux, or gone
+  }
+}
+
+/** Process ids of what a process has started and still runs, all generations. Empty where the system does not tell. */
+export function descendantsOf(pid: number): number[] {
+  let children: number[];
+  try {
+    const tasks = readdirSync(`/proc/${pid}/task`);
+    children = tasks.flatMap((task) => {
+      const text = readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").trim();
+      return text === "" ? [] : text.split(" ").map(Number);
+    });
+  } catch {
+    return []; // not on Linux, or gone
+  }
+  return children.flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+/** Ends a process and everything it started. */
+export function killTree(pid: number): void {
+  for (const each of [...descendantsOf(pid), pid]) {
+    try {
+      process.kill(each, "SIGKILL");
+    } catch {
+      // gone already
+    }
   }
 }

@@ -27,11 +27,11 @@ describe("whether a message is processed", () => {
     { output: true, input: true, force: false, outcome: "passed-through" },
     { output: true, input: false, force: false, outcome: "passed-through" },
     { output: true, input: true, force: true, outcome: "processed" },
-    { output: true, input: false, force: true, outcome: "failed" },
+    { output: true, input: false, force: true, outcome: "dead-letter" },
     { output: false, input: true, force: false, outcome: "processed" },
-    { output: false, input: false, force: false, outcome: "failed" },
+    { output: false, input: false, force: false, outcome: "dead-letter" },
     { output: false, input: true, force: true, outcome: "processed" },
-    { output: false, input: false, force: true, outcome: "failed" },
+    { output: false, input: false, force: true, outcome: "dead-letter" },
   ])("output $output, input $input, force $force: $outcome", async ({ output, input, force, outcome }) => {
     const tested = testJob(job, { objects: { ...(output || input ? { x: "input" } : {}) } });
     if (output) await tested.send("x");
@@ -39,7 +39,7 @@ describe("whether a message is processed", () => {
     if (output && !input) tested.removeInput("x");
     const result = await other.send({ element: "x", force });
     expect(result.outcome).toBe(outcome);
-    if (outcome === "failed") expect(result.error).toMatchObject({ code: "INPUT_NOT_FOUND", permanent: true });
+    if (outcome === "dead-letter") expect(result.error).toMatchObject({ code: "INPUT_NOT_FOUND", permanent: true });
   });
 });
 
@@ -157,7 +157,7 @@ describe("an upload", () => {
       void ctx.upload(item, failing());
       return item.with("done");
     });
-    expect(broken).toMatchObject({ outcome: "failed", reason: "the source broke" });
+    expect(broken).toMatchObject({ outcome: "dead-letter", reason: "the source broke" });
   });
 
   it("of a second result to the same object is refused rather than lost", async () => {

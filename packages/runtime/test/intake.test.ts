@@ -27,6 +27,8 @@ function delivery(data: Uint8Array, attributes: Record<string, string> = {}): De
   const nothing = () => undefined;
   const source = {
     start: nothing,
+    pause: nothing,
+    resume: nothing,
     stopPulling: nothing,
     close: nothing,
     acknowledge: none,
@@ -59,16 +61,18 @@ describe("a received message", () => {
       "process",
     ],
   ] as const)("%s", (_, data, config, decision) => {
-    expect(takeIn(delivery(data), 1n, config, me).decision).toBe(decision);
+    expect(takeIn(delivery(data), { id: 1n, now: 0 }, config, me).decision).toBe(decision);
   });
 
   it("has the id it carries, else the one Pub/Sub gave it", () => {
-    expect(takeIn(delivery(request()), 1n, configWith(""), me).work.klioId).toBe("77");
-    expect(takeIn(delivery(request(), { "klio-id": "own" }), 1n, configWith(""), me).work.klioId).toBe("own");
+    expect(takeIn(delivery(request()), { id: 1n, now: 0 }, configWith(""), me).work.klioId).toBe("77");
+    expect(takeIn(delivery(request(), { "klio-id": "own" }), { id: 1n, now: 0 }, configWith(""), me).work.klioId).toBe(
+      "own",
+    );
   });
 
   it("is noted in the audit log when it is taken", () => {
-    const { message } = takeIn(delivery(request()), 1n, configWith(""), me).work;
+    const { message } = takeIn(delivery(request()), { id: 1n, now: 0 }, configWith(""), me).work;
     expect(message.metadata?.jobAuditLog).toMatchObject([{ klioJob: me }]);
   });
 });
@@ -76,7 +80,7 @@ describe("a received message", () => {
 describe("a dead letter", () => {
   it("keeps bytes and attributes, and never exceeds what attributes may hold", () => {
     const own = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`a${i}`, "v"]));
-    const { work } = takeIn(delivery(Buffer.from("text"), own), 1n, configWith(""), me);
+    const { work } = takeIn(delivery(Buffer.from("text"), own), { id: 1n, now: 0 }, configWith(""), me);
     const reason = { code: "ERROR", message: "é".repeat(5_000), node: "work" };
     const letter = deadLetter(work, reason, "my-job", "projects/p/subscriptions/s");
     expect(Buffer.from(letter.data).toString()).toBe("text");

@@ -1,6 +1,8 @@
 import type { Readable } from "node:stream";
 import type { EffectiveConfig } from "@klio/config/effective";
+import type { ExecOptions, ExecResult } from "./exec.js";
 import type { Item } from "./item.js";
+import type { Metrics } from "./metrics.js";
 import type { UploadedObject } from "./uploaded-object.js";
 
 /** What a transform is given besides the item. */
@@ -9,7 +11,7 @@ export interface Context<State = undefined> {
   readonly state: State;
   /** The effective configuration of the job. */
   readonly config: EffectiveConfig;
-  /** Writes log entries that carry the job, the node and the element. */
+  /** Writes log entries that carry job, node, element, message id and attempt. */
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Aborts when the work has become pointless: its time is up, the lease is lost, the grace period is over. */
@@ -21,17 +23,26 @@ export interface Context<State = undefined> {
   /** The stable id of the message (attribute `klio-id`). */
   readonly klioId: string;
 
-  /** The whole input object of an item. Throws {@link InputNotFoundError}. */
+  /** The whole input object of an item, its checksum verified. Throws {@link InputNotFoundError}. */
   read(item: Item<unknown>): Promise<Uint8Array>;
-  /** The input object as a stream. Throws {@link InputNotFoundError}. */
+  /** The input object as a stream, which ends with an error if the checksum is wrong. Throws {@link InputNotFoundError}. */
   open(item: Item<unknown>): Promise<Readable>;
   /** The path of a copy of the input object; removed when the message is done. Throws {@link InputNotFoundError}. */
   file(item: Item<unknown>): Promise<string>;
+  /** A folder for temporary files of this message; removed when the message is done. */
+  folder(): Promise<string>;
   /**
    * Writes an output object, whole or not at all, once for each message however often it is delivered.
    * Its name is the data output's location, the element, and the suffix.
    */
   upload(item: Item<unknown>, data: UploadSource, options?: UploadOptions): Promise<UploadedObject>;
+  /**
+   * Runs a program, without a shell, and gives its output. It dies with the call: on `ctx.signal`, and with the worker.
+   * Throws an {@link ExecError} when it fails, cannot be started, or puts out more than `maxBytes`.
+   */
+  exec(command: string, args?: readonly string[], options?: ExecOptions): Promise<ExecResult>;
+  /** Like `exec`, and gives what the program puts out while it does; the stream ends with an {@link ExecError} when it fails. */
+  execStream(command: string, args?: readonly string[], options?: Omit<ExecOptions, "maxBytes">): Readable;
 }
 
 /** Bytes, text, or a stream of bytes. */
@@ -49,12 +60,4 @@ export interface Logger {
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
   error(message: string, fields?: Readonly<Record<string, unknown>>): void;
-}
-
-/** Figures of the transform at hand; names are unique within it. */
-export interface Metrics {
-  counter(name: string): { inc(by?: number): void };
-  gauge(name: string): { set(value: number): void };
-  /** Measures until `stop`, in nanoseconds. */
-  timer(name: string): { stop(): void };
 }

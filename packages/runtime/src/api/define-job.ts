@@ -1,10 +1,13 @@
 import type { Leaving } from "./leaving.js";
+import type { MetricsBackend } from "./metrics.js";
 import type { Inputs, Pipeline } from "./pipeline.js";
 import type { StandardSchema } from "./standard-schema.js";
 
 export interface JobDefinition<Config> {
   /** Checks the job's own keys of `job_config` and gives them their types. Any Standard Schema. */
   readonly config?: StandardSchema<Config>;
+  /** Back-ends of the job's own for `ctx.metrics`, made once in each worker. */
+  readonly metrics?: () => readonly MetricsBackend[];
   /**
    * Lays out the job: synchronous, and a pure function of the configuration, because every process calls it again.
    * Of several event inputs `input` is all together; `input.branch("name", …)` takes them apart by their names.
@@ -17,10 +20,12 @@ export interface JobDefinition<Config> {
 export interface Job {
   readonly kind: "klio.job";
   readonly config: StandardSchema<unknown> | undefined;
+  readonly metrics: (() => readonly MetricsBackend[]) | undefined;
   readonly build: (input: Pipeline<Inputs>, config: never) => Pipeline<{ readonly main: Leaving }>;
 }
 
 /** Defines a job. Without a schema, `config` is the job's own keys of `job_config` as they stand. */
 export function defineJob<Config = Readonly<Record<string, unknown>>>(definition: JobDefinition<Config>): Job {
-  return { kind: "klio.job", config: definition.config, build: (input, config) => definition.build(input, config) };
+  const { config, metrics } = definition;
+  return { kind: "klio.job", config, metrics, build: (input, own) => definition.build(input, own) };
 }

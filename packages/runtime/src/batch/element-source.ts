@@ -35,6 +35,15 @@ export class ElementSource implements Source {
     });
   }
 
+  /** Its elements are in nobody else's way: they go on. */
+  pause(): void {
+    return;
+  }
+
+  resume(): void {
+    return;
+  }
+
   stopPulling(): void {
     this.#pulling = false;
     this.#roomAgain();

@@ -8,8 +8,11 @@ import { judge, OvertakenError, type Request } from "../objects/upload-rule.js";
 import type { AttemptInput, Engine } from "./engine.js";
 import { ItemObjects } from "./item-objects.js";
 import { NodeError } from "./node-error.js";
+import { type NodeTime, NodeTimes } from "./node-times.js";
 import { runGraph } from "./run-graph.js";
 import type { Sink } from "./sink.js";
+import { inMessageSpan, markFailed, type TraceContext } from "./tracing.js";
+import { CallTimeout } from "./turns.js";
 
 export interface AttemptOutput {
   readonly node: string;
@@ -19,14 +22,25 @@ export interface AttemptOutput {
   readonly payload: Uint8Array;
 }
 
-export type AttemptResult =
-  | {
-      readonly kind: "processed" | "passed-through" | "skipped";
-      readonly reason: string;
-      readonly outputs: readonly AttemptOutput[];
-      readonly objects: readonly UploadedObject[];
-    }
-  | { readonly kind: "failed"; readonly failure: AttemptFailure };
+export type AttemptResult = Taken &
+  (
+    | {
+        readonly kind: "processed" | "passed-through" | "skipped";
+        readonly reason: string;
+        readonly outputs: readonly AttemptOutput[];
+        readonly objects: readonly UploadedObject[];
+      }
+    | { readonly kind: "failed"; readonly failure: AttemptFailure }
+  );
+
+/** What an attempt took. */
+interface Taken {
+  readonly nodes: readonly NodeTime[];
+  /** Bytes of input objects. */
+  readonly bytesRead: number;
+  /** The trace that its outputs belong to. */
+  readonly trace: TraceContext | undefined;
+}
 
 export interface AttemptFailure {
   readonly kind: "error" | "permanent" | "overtaken" | "cancelled" | "timeout" | "storage";
@@ -42,48 +56,81 @@ export class AttemptTimeout extends Error {
 }
 
 /** Takes one message through the job, once. Never throws: what goes wrong is a failed result. */
-export async function runAttempt(engine: Engine, input: AttemptInput, sink: Sink): Promise<AttemptResult> {
-  const { data, events } = engine.config.job_config;
-  let objects: ItemObjects | undefined;
-  try {
-    const element = elementOf(input.message);
-    const [output] = data.outputs;
-    const request: Request = {
-      id: input.klioId,
-      // Without its existence check an output is recomputed, as if every message were forced.
-      force:
-        (input.message.metadata?.force ?? false) ||
-        output?.force === true ||
-        output?.skip_klio_existence_check === true,
-    };
-    objects = new ItemObjects(engine, request, input.signal);
-    if (output !== undefined) {
-      const path = objectPath(output.location, element, output.file_suffix);
-      const finding = judge(await engine.store.stat(path), request);
-      if (finding.kind === "keep") {
-        return passThrough(input.message, element, `the output exists: ${uriOf(path)}`);
-      }
-      objects.remember(path, finding);
+export function runAttempt(engine: Engine, input: AttemptInput, sink: Sink): Promise<AttemptResult> {
+  const { klioId, attempt, message } = input;
+  const facts = { job: engine.config.job_name, element: elementText(message), klioId, attempt };
+  return inMessageSpan(input.trace, facts, async (trace) => {
+    const times = new NodeTimes();
+    const objects = new ItemObjects(engine, requestOf(engine, input), input.signal);
+    try {
+      const result = await throughTheJob(engine, input, sink, objects, times);
+      return { ...result, nodes: times.all, bytesRead: objects.bytesRead, trace };
+    } catch (error) {
+      const failure = describeFailure(objects.overtaken ?? error, input.signal);
+      markFailed(failure);
+      return { kind: "failed", failure, nodes: times.all, bytesRead: objects.bytesRead, trace };
+    } finally {
+      await objects.cleanUp().catch((error: unknown) => {
+        const text = `temporary files could not be removed: ${String(error)}`;
+        sink.log({ severity: "WARNING", message: text, fields: {}, node: "" });
+      });
     }
-    await checkInput(engine, element);
-    const { outputs, skips } = await runGraph(engine, input, element, objects, sink);
-    await objects.settle();
-    if (objects.overtaken !== undefined) throw objects.overtaken;
-    const leaving = outputs.map((o) => ({ ...o, payload: leavingBytes(o.payload) }));
-    const sent = events.outputs.length === 0 ? [] : leaving;
-    const kind = leaving.length === 0 && skips.length > 0 ? "skipped" : "processed";
-    return { kind, reason: skips.join("; "), outputs: sent, objects: objects.uploaded };
+  });
+}
+
+async function throughTheJob(
+  engine: Engine,
+  input: AttemptInput,
+  sink: Sink,
+  objects: ItemObjects,
+  times: NodeTimes,
+): Promise<Ended> {
+  const { data, events } = engine.config.job_config;
+  const element = elementOf(input.message);
+  const [output] = data.outputs;
+  if (output !== undefined) {
+    const path = objectPath(output.location, element, output.file_suffix);
+    const finding = judge(await engine.store.stat(path), objects.request);
+    if (finding.kind === "keep") return passThrough(input.message, element, `the output exists: ${uriOf(path)}`);
+    objects.remember(path, finding);
+  }
+  await checkInput(engine, element);
+  let calls = 0;
+  const scope = { engine, input, objects, sink, times, nextCall: () => (calls += 1) };
+  const { outputs, skips } = await runGraph(scope, element);
+  await objects.settle().catch((error: unknown) => {
+    throw new NodeError("", error);
+  });
+  if (objects.overtaken !== undefined) throw objects.overtaken;
+  const leaving = outputs.map((o) => ({ ...o, payload: leavingFrom(o.node, o.payload) }));
+  const sent = events.outputs.length === 0 ? [] : leaving;
+  const kind = leaving.length === 0 && skips.length > 0 ? "skipped" : "processed";
+  return { kind, reason: skips.join("; "), outputs: sent, objects: objects.uploaded };
+}
+
+function leavingFrom(node: string, payload: unknown): Uint8Array {
+  try {
+    return leavingBytes(payload);
   } catch (error) {
-    return { kind: "failed", failure: describeFailure(objects?.overtaken ?? error, input.signal) };
-  } finally {
-    await objects?.cleanUp().catch((error: unknown) => {
-      const message = `temporary files could not be removed: ${String(error)}`;
-      sink.log({ severity: "WARNING", message, fields: {}, node: "" });
-    });
+    throw new NodeError(node, error);
   }
 }
 
-function passThrough(message: KlioMessage, element: string, reason: string): AttemptResult {
+function requestOf(engine: Engine, { klioId, message }: AttemptInput): Request {
+  const [output] = engine.config.job_config.data.outputs;
+  // Without its existence check an output is recomputed, as if every message were forced.
+  const always = output?.force === true || output?.skip_klio_existence_check === true;
+  return { id: klioId, force: always || (message.metadata?.force ?? false) };
+}
+
+/** For people to read: what is no text cannot be processed anyway. */
+function elementText(message: KlioMessage): string {
+  return Buffer.from(message.data?.element ?? new Uint8Array()).toString();
+}
+
+type Ended = Omit<Extract<AttemptResult, { readonly outputs: unknown }>, keyof Taken>;
+
+function passThrough(message: KlioMessage, element: string, reason: string): Ended {
   const payload = message.data?.payload ?? new Uint8Array();
   return {
     kind: "passed-through",
@@ -109,6 +156,7 @@ function describeFailure(error: unknown, signal: AbortSignal): AttemptFailure {
     stack: cause instanceof Error ? stackOf(cause) : "",
     node,
   };
+  if (cause instanceof CallTimeout) return { ...described, kind: "timeout" };
   if (cause instanceof OvertakenError) return { ...described, kind: "overtaken" };
   if (signal.aborted) {
     const timedOut = signal.reason instanceof AttemptTimeout;

@@ -1,7 +1,10 @@
 import type { EffectiveConfig } from "@klio/config/effective";
+import type { MetricsBackend } from "../api/metrics.js";
+import type { Clock } from "../clock.js";
 import type { KlioMessage } from "../message/index.js";
 import type { ObjectStore } from "../objects/store.js";
 import type { Graph } from "./graph.js";
+import type { TraceContext } from "./tracing.js";
 
 /** Everything an attempt needs that outlives it. */
 export interface Engine {
@@ -13,6 +16,17 @@ export interface Engine {
   /** Makes a folder for an attempt's temporary files. */
   readonly temporaryFolder: () => Promise<string>;
   readonly draining: () => boolean;
+  readonly clock: Clock;
+  readonly limits: LimitClient;
+  readonly backends: readonly MetricsBackend[];
+  /** Where nobody can end user code from outside: milliseconds after its time is up it is given up. */
+  readonly abandonAfterMs: number | undefined;
+}
+
+/** Places in limits that all workers of a job share. */
+export interface LimitClient {
+  /** Resolves to what gives the place back, once there is one. `size` 0: as many as the configuration says. Rejects when `signal` aborts. */
+  acquire(limit: string, size: number, signal: AbortSignal): Promise<() => void>;
 }
 
 export interface AttemptInput {
@@ -22,4 +36,5 @@ export interface AttemptInput {
   readonly attempt: number;
   readonly message: KlioMessage;
   readonly signal: AbortSignal;
+  readonly trace: TraceContext | undefined;
 }

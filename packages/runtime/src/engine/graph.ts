@@ -46,6 +46,7 @@ export async function layOut(job: Job, config: EffectiveConfig): Promise<Graph> 
     const message = error instanceof Error ? error.message : String(error);
     throw new JobError("JOB_GRAPH", `the job's build function failed: ${message}`, { cause: error });
   }
+  checkLimits(builder, config);
   const consumers = new Map<string, GraphNode[]>();
   for (const node of builder.nodes.values()) {
     for (const port of node.inputs) {
@@ -61,6 +62,18 @@ export async function layOut(job: Job, config: EffectiveConfig): Promise<Graph> 
     throw new JobError("JOB_GRAPH", `nothing takes what comes from ${what}: apply a transform to it, or return it`);
   }
   return { nodes: builder.nodes, consumers, outputs };
+}
+
+function checkLimits({ nodes }: GraphBuilder, config: EffectiveConfig): void {
+  const { limits } = config.job_config.workers;
+  for (const { path, transform } of nodes.values()) {
+    const { limit } = transform;
+    if (typeof limit !== "string" || Object.hasOwn(limits, limit)) continue;
+    const known = Object.keys(limits).join(", ");
+    const there = known === "" ? "it has none" : `it has: ${known}`;
+    const message = `node ${path} takes part in the limit "${limit}", which klio-job.yaml does not have (${there}). Add it: job_config.workers.limits: {${limit}: 1}`;
+    throw new JobError("JOB_GRAPH", message);
+  }
 }
 
 /** The tag under which the items of an event input come out of the input node. */

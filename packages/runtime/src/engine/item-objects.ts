@@ -19,9 +19,17 @@ export interface UserCall {
   readonly attempt: number;
 }
 
+/** Who uploads: a call, until its signal aborts. */
+export interface Uploader {
+  readonly call: UserCall;
+  readonly signal: AbortSignal;
+}
+
 /** One attempt's objects: what it reads, what it writes, and the temporary files in between. */
 export class ItemObjects {
   readonly uploaded: UploadedObject[] = [];
+  /** Bytes of input objects that arrived. */
+  bytesRead = 0;
   /** Set once an upload was overtaken: the attempt is void then, even if user code swallowed the error. */
   overtaken: OvertakenError | undefined;
   readonly #findings = new Map<string, Finding>();
@@ -55,17 +63,23 @@ export class ItemObjects {
   async file(item: Item<unknown>): Promise<string> {
     const path = this.#inputPath(item);
     const source = await this.engine.store.open(path, this.signal);
-    this.#folder ??= this.engine.temporaryFolder();
+    const folder = await this.folder();
     this.#files += 1;
     const extension = /\.[A-Za-z0-9]{1,16}$/.exec(basename(path.name))?.[0] ?? "";
-    const target = join(await this.#folder, `${this.#files}${extension}`);
+    const target = join(folder, `${this.#files}${extension}`);
     await pipeline(source, createWriteStream(target), { signal: this.signal });
     return target;
   }
 
+  /** A folder of the message's own, removed with everything in it. */
+  folder(): Promise<string> {
+    this.#folder ??= this.engine.temporaryFolder();
+    return this.#folder;
+  }
+
   /** `call` is the call of user code that uploads: two of them must not write the same object. */
-  upload(item: Item<unknown>, data: UploadSource, options: UploadOptions, call: UserCall): Promise<UploadedObject> {
-    const upload = this.#upload(item, data, options, call);
+  upload(item: Item<unknown>, data: UploadSource, options: UploadOptions, by: Uploader): Promise<UploadedObject> {
+    const upload = this.#upload(item, data, options, by);
     // Awaited by settle() even if user code forgets to.
     this.#pending.push(upload);
     upload.catch(() => undefined);
@@ -76,13 +90,13 @@ export class ItemObjects {
     item: Item<unknown>,
     data: UploadSource,
     options: UploadOptions,
-    call: UserCall,
+    { call, signal }: Uploader,
   ): Promise<UploadedObject> {
     const [output] = this.engine.config.job_config.data.outputs;
     if (output === undefined) {
       throw new Error("the job has no data output: add one to job_config.data.outputs in klio-job.yaml");
     }
-    this.signal.throwIfAborted();
+    signal.throwIfAborted(); // a call whose time is up writes nothing any more
     const path = objectPath(output.location, item.element, options.suffix ?? output.file_suffix);
     this.#claim(path, call);
     const finding = this.#findings.get(uriOf(path)) ?? judge(await this.engine.store.stat(path), this.request);
@@ -90,7 +104,7 @@ export class ItemObjects {
     const contentType = options.contentType ?? "application/octet-stream";
     const how = { finding, request: this.request, contentType };
     try {
-      const result = await uploadOnce(this.engine.store, path, data, how, this.signal);
+      const result = await uploadOnce(this.engine.store, path, data, how, signal);
       this.uploaded.push(result);
       return result;
     } catch (error) {

@@ -1,8 +1,13 @@
+import type { MetricReport } from "../api/metrics.js";
+
 /** Where an attempt's logs, metrics and whereabouts go. */
 export interface Sink {
   log(entry: LogEntry): void;
-  metric(metric: MetricEntry): void;
-  enter(node: string): void;
+  metric(metric: MetricReport): void;
+  /** User code of a node begins. `timeoutMs`: how long it may go on; 0: no limit. */
+  enter(node: string, timeoutMs: number): void;
+  /** A call with a time limit came to its end, or waits for what follows it. */
+  leave(node: string): void;
 }
 
 export interface LogEntry {
@@ -10,12 +15,4 @@ export interface LogEntry {
   readonly message: string;
   readonly fields: Readonly<Record<string, unknown>>;
   readonly node: string;
-}
-
-export interface MetricEntry {
-  readonly kind: "counter" | "gauge" | "timer";
-  readonly name: string;
-  readonly node: string;
-  /** Increment, value, or nanoseconds. */
-  readonly value: number;
 }

@@ -1,19 +1,20 @@
 import type { Log, Metric, Result } from "../../gen/worker_pb.js";
+import type { Clock } from "../clock.js";
 import { Fleet, type FleetOptions } from "./fleet.js";
 import type { Work } from "./work.js";
-import type { Build, WorkerProcess } from "./worker-process.js";
+import type { Build, Worker } from "./worker.js";
 
 /** Why a message's attempt ended with its worker's death. */
 export interface Death {
-  readonly how: string;
+  readonly code: "TIMEOUT" | "OUT_OF_MEMORY" | "WORKER_DIED";
+  readonly message: string;
   /** Whether we know that this message did it. */
   readonly charged: boolean;
-  readonly timedOut: boolean;
 }
 
 export interface DispatcherOptions {
   readonly fleet: Omit<FleetOptions, "onReady" | "events">;
-  readonly timeoutMs: number;
+  readonly clock: Clock;
   readonly onReady: () => void;
   readonly onResult: (work: Work, result: Result) => void;
   readonly onDeath: (work: Work, death: Death) => void;
@@ -22,15 +23,19 @@ export interface DispatcherOptions {
   readonly onMetrics: (metrics: readonly Metric[]) => void;
 }
 
-/** How long a timed-out attempt may take to notice, in milliseconds, before its worker is ended. */
-const timeoutGraceMs = 2_000;
+/** How long a call or an attempt whose time is up may take to notice, in milliseconds, before its worker is ended. */
+export const timeoutGraceMs = 2_000;
 
 /** Hands messages to workers, and workers' deaths to whoever decides about their messages. */
 export class Dispatcher {
   readonly #fleet: Fleet;
   readonly #queue: Work[] = [];
-  readonly #timers = new Map<bigint, NodeJS.Timeout>();
+  /** Messages that may have killed a worker. */
+  readonly #suspects: Work[] = [];
+  /** By message: what calls off the end of its worker, for the attempt as a whole and for the node it is in. */
+  readonly #timers = new Map<Work, { attempt?: () => void; node?: () => void }>();
   #scheduled = false;
+  #held = false;
 
   constructor(readonly options: DispatcherOptions) {
     this.#fleet = new Fleet({
@@ -41,7 +46,8 @@ export class Dispatcher {
       },
       events: {
         result: (worker, work, result) => {
-          this.#clearTimer(work);
+          this.#clearTimers(work);
+          work.node = undefined;
           options.onResult(work, result);
           this.#fleet.answered(worker);
           this.#dispatchSoon();
@@ -50,11 +56,18 @@ export class Dispatcher {
           this.#died(worker, how);
         },
         log: (worker, work, log) => {
-          options.onLog(worker.options.number, work, log);
+          options.onLog(worker.number, work, log);
         },
         metrics: options.onMetrics,
         printed: (worker, stream, line) => {
-          options.onPrinted(worker.options.number, stream, line);
+          options.onPrinted(worker.number, stream, line);
+        },
+        entered: (worker, work, node, timeoutMs) => {
+          work.node = node;
+          this.#startTimer(worker, work, "node", timeoutMs);
+        },
+        left: (_worker, work) => {
+          this.#timers.get(work)?.node?.();
         },
       },
     });
@@ -64,21 +77,45 @@ export class Dispatcher {
     this.#fleet.start();
   }
 
+  /** The workers there are. */
+  workers(): readonly Worker[] {
+    return this.#fleet.all();
+  }
+
   /** Takes other code into service; what is in hand is finished by the code that began it. */
   reload(build: Build): void {
     this.#fleet.reload(build);
   }
 
   enqueue(work: Work): void {
-    if (work.alone) this.#queue.unshift(work);
-    else this.#queue.push(work);
+    (work.alone ? this.#suspects : this.#queue).push(work);
     this.#dispatchSoon();
+  }
+
+  /** Begins nothing more, until it is let go on. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** While it holds: one message is begun, if none is being worked on. */
+  tryOne(): void {
+    if (!this.#held || this.#fleet.all().some((w) => w.inHand.size > 0)) return;
+    this.#held = false;
+    this.#dispatch(1);
+    this.#held = true;
+  }
+
+  goOn(): void {
+    this.#held = false;
+    this.#dispatch();
   }
 
   /** Aborts the signal of a message's attempt, or takes it out of the queue. Whether a worker has it. */
   cancel(work: Work, reason: string): boolean {
-    const at = this.#queue.indexOf(work);
-    if (at >= 0) this.#queue.splice(at, 1);
+    for (const queue of [this.#queue, this.#suspects]) {
+      const at = queue.indexOf(work);
+      if (at >= 0) queue.splice(at, 1);
+    }
     const holders = this.#fleet.all().filter((w) => w.inHand.has(work.id));
     for (const worker of holders) worker.cancel(work, reason);
     return holders.length > 0;
@@ -92,32 +129,35 @@ export class Dispatcher {
   /** Tells workers that the job stops, and returns what no worker has begun. */
   drain(): Work[] {
     this.#fleet.drain();
-    return this.#queue.splice(0);
+    return [...this.#suspects.splice(0), ...this.#queue.splice(0)];
   }
 
   /** Lets idle workers tear down and exit; the others, and whoever is left after `waitMs`, are ended. */
   async stop(waitMs: number): Promise<void> {
-    for (const timer of this.#timers.values()) clearTimeout(timer);
+    for (const work of [...this.#timers.keys()]) this.#clearTimers(work);
     await this.#fleet.stop(waitMs);
   }
 
-  #died(worker: WorkerProcess, how: string): void {
+  #died(worker: Worker, how: string): void {
     const works = [...worker.inHand.values()];
-    for (const work of works) this.#clearTimer(work);
+    for (const work of works) this.#clearTimers(work);
     for (const work of works) this.#blame(work, worker, works.length, how);
+    if (worker.quarantine) this.#dispatchSoon();
   }
 
-  #blame(work: Work, worker: WorkerProcess, together: number, how: string): void {
-    const killed = worker.killedFor;
-    if (killed !== undefined) {
-      const guilty = killed.work === work && (together === 1 || !killed.blocked);
-      if (killed.blocked && together > 1) work.alone = true;
-      this.options.onDeath(work, { how, charged: guilty, timedOut: killed.work === work });
+  /** Which of several messages ended a worker cannot be known: each runs again with nothing beside it, uncharged. */
+  #blame(work: Work, { killing }: Worker, together: number, how: string): void {
+    work.node = undefined;
+    if (killing === undefined || !killing.blocked) {
+      const guilty = killing === undefined ? together === 1 : killing.work === work;
+      // Whoever had only the bad luck to be beside a call that took too long is no suspect.
+      work.alone = killing === undefined || guilty;
+      const { code, message } = killing ?? { code: "WORKER_DIED" as const, message: `its worker died (${how})` };
+      this.options.onDeath(work, { code, message, charged: guilty });
       return;
     }
-    // Which of several did it cannot be known: each runs again with nothing beside it.
-    if (together > 1) work.alone = true;
-    this.options.onDeath(work, { how, charged: together === 1, timedOut: false });
+    work.alone = true;
+    this.options.onDeath(work, { code: killing.code, message: killing.message, charged: together === 1 });
   }
 
   /** What arrives together is handed out together. */
@@ -130,50 +170,55 @@ export class Dispatcher {
     });
   }
 
-  #dispatch(): void {
+  #dispatch(most = Infinity): void {
+    if (this.#held) return;
+    let left = most - this.#dispatchSuspect();
     const workers = this.#fleet.serving().sort((a, b) => a.inHand.size - b.inHand.size);
-    // While one waits to run with nothing beside it, the idlest worker takes nothing else and so becomes empty.
-    const reserved = this.#queue.some((w) => w.alone) ? workers[0] : undefined;
     for (const worker of workers) {
-      if (this.#queue.length === 0) return;
-      const batch = worker === reserved ? this.#takeAlone(worker) : this.#takeFor(worker, workers);
-      if (batch.length === 0) continue;
-      for (const work of batch) this.#startTimer(worker, work);
-      worker.assign(batch);
+      if (this.#queue.length === 0 || left <= 0) return;
+      // Spread over the workers that have room rather than fill the first.
+      const share = Math.ceil(this.#queue.length / Math.max(1, workers.filter((w) => w.room > 0).length));
+      const batch = this.#queue.splice(0, Math.min(worker.room, share, left));
+      if (batch.length > 0) this.#assign(worker, batch);
+      left -= batch.length;
     }
   }
 
-  #takeAlone(worker: WorkerProcess): Work[] {
-    if (worker.inHand.size > 0) return [];
-    const at = this.#queue.findIndex((w) => w.alone);
-    return at < 0 ? [] : this.#queue.splice(at, 1);
+  #dispatchSuspect(): number {
+    if (this.#suspects.length === 0) return 0;
+    const worker = this.#fleet.quarantine();
+    if (worker === undefined) return 0;
+    const batch = this.#suspects.splice(0, 1);
+    this.#assign(worker, batch);
+    return batch.length;
   }
 
-  #takeFor(worker: WorkerProcess, workers: readonly WorkerProcess[]): Work[] {
-    const busyAlone = [...worker.inHand.values()].some((w) => w.alone);
-    if (worker.room === 0 || busyAlone) return [];
-    const batch: Work[] = [];
-    // Spread over the workers that have room rather than fill the first.
-    const share = Math.ceil(this.#queue.length / Math.max(1, workers.filter((w) => w.room > 0).length));
-    const most = Math.min(worker.room, share);
-    for (let i = 0; i < this.#queue.length && batch.length < most;) {
-      const work = this.#queue[i];
-      if (work === undefined || work.alone) i += 1;
-      else batch.push(...this.#queue.splice(i, 1));
+  #assign(worker: Worker, batch: readonly Work[]): void {
+    const { timeoutMs } = this.options.fleet;
+    for (const work of batch) {
+      work.worker = worker.number;
+      work.startedAt = this.options.clock.now();
+      this.#startTimer(worker, work, "attempt", timeoutMs);
     }
-    return batch;
+    worker.assign(batch);
   }
 
-  #startTimer(worker: WorkerProcess, work: Work): void {
-    if (this.options.timeoutMs === 0) return;
-    const timer = setTimeout(() => {
-      worker.killFor(work);
-    }, this.options.timeoutMs + timeoutGraceMs);
-    this.#timers.set(work.id, timer);
+  #startTimer(worker: Worker, work: Work, what: "attempt" | "node", ms: number): void {
+    const timers = this.#timers.get(work) ?? {};
+    timers[what]?.();
+    if (ms === 0) return;
+    this.#timers.set(work, timers);
+    timers[what] = this.options.clock.after(ms + timeoutGraceMs, () => {
+      const node = work.node === undefined ? "" : ` in node ${work.node}`;
+      const message = `it took longer than ${ms} ms${node}, and its worker was ended`;
+      worker.kill({ code: "TIMEOUT", message, work, blocked: worker.blocked });
+    });
   }
 
-  #clearTimer(work: Work): void {
-    clearTimeout(this.#timers.get(work.id));
-    this.#timers.delete(work.id);
+  #clearTimers(work: Work): void {
+    const timers = this.#timers.get(work);
+    timers?.attempt?.();
+    timers?.node?.();
+    this.#timers.delete(work);
   }
 }

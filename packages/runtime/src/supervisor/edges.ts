@@ -1,38 +1,92 @@
 import { deadLetterKind, type EffectiveConfig, type PubSubInput } from "@klio/config/effective";
 import { ElementSource, type ElementSourceOptions } from "../batch/element-source.js";
 import { FileLines } from "../batch/file-output.js";
-import type { JobIdentity } from "../message/index.js";
+import type { RunFolder } from "../batch/run-folder.js";
+import type { Clients } from "../pubsub/clients.js";
+import { Publisher } from "../pubsub/publisher.js";
+import { Subscriber } from "../pubsub/subscriber.js";
+import { untilTopicExists } from "../pubsub/topics.js";
+import { messageOf } from "../error-message.js";
 import type { Output } from "./output.js";
-import { Publisher } from "./publisher.js";
-import { type Clients, messageOf } from "./pubsub-clients.js";
-import type { Source } from "./source.js";
-import { Subscriber, type SubscriberOptions } from "./subscriber.js";
+import type { Delivery, Lease, Source } from "./source.js";
 
-export interface SourcesOptions {
-  /** How many messages all workers have in hand at once. As many again wait, so that none of them runs dry. */
-  readonly capacity: number;
-  readonly maxBytes: number;
-  readonly subscriber: Pick<SubscriberOptions, "onDelivery" | "onTrouble" | "onLost"> & {
-    /** Every subscription is received from. */
-    readonly onConnected: () => void;
-    readonly onRefused: (subscription: string, error: unknown) => void;
-  };
-  /** The elements of event files; absent when the job has none. */
-  readonly elements: Omit<ElementSourceOptions, "maxMessages"> | undefined;
-}
-
+/** Where messages come from. */
 export interface Sources {
   readonly all: readonly Source[];
-  readonly elements: ElementSource | undefined;
+  /** Elements that failed without a place for their dead letter. */
+  failed(): number;
+}
+
+export interface SourceHandlers {
+  readonly onDelivery: (delivery: Delivery) => void;
+  /** It is received from an input, for the first time or again. */
+  readonly onConnected: (input: string) => void;
+  readonly onDisconnected: (input: string) => void;
+  readonly onTrouble: (message: string) => void;
+  /** An input can never be received from. */
+  readonly onRefused: (code: string, message: string) => void;
+  readonly onLost: (lease: Lease) => void;
+  /** Every element of the event files is done. */
+  readonly onEnd: () => void;
+}
+
+/** Where messages go: a job's outputs, its dead letters, its parents. */
+export interface Outputs {
+  readonly outputs: readonly Output[];
+  /** "file": they are kept with the work and written when the run has finished. */
+  readonly deadLetters: Output | "file" | undefined;
+  readonly parents: readonly { readonly parent: Parent; readonly output: Output }[];
+  close(): void;
+}
+
+interface Parent {
+  readonly jobName: string;
+  readonly gcpProject: string;
+}
+
+/** What a job is connected to. */
+export interface Edges {
+  sources(bounds: Bounds, handlers: SourceHandlers): Sources;
+  outputs(onTrouble: (message: string) => void): Outputs;
+  /** Resolves when what the job needs is there; tells what it waits for. */
+  untilReady(signal: AbortSignal, tell: (message: string) => void): Promise<void>;
+}
+
+export interface Bounds {
+  /** How many messages all workers work on at once. */
+  readonly capacity: number;
+  /** Messages in hand at once; 0: as many again wait as are worked on, so that no worker runs dry. */
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** Pub/Sub, and event files when the job has a run of them. */
+export function realEdges(config: EffectiveConfig, clients: Clients, run: RunFolder | undefined): Edges {
+  const deadLetter = config.job_config.delivery.dead_letter;
+  return {
+    sources: (bounds, handlers) => makeSources(config, clients, run, bounds, handlers),
+    outputs: (onTrouble) => makeOutputs(config, clients, onTrouble),
+    untilReady: async (signal, tell) => {
+      if (deadLetterKind(deadLetter) === "topic") await untilTopicExists(clients.publisher, deadLetter, signal, tell);
+    },
+  };
 }
 
 /** A source for each subscription, and one for all event files. */
-export function makeSources(config: EffectiveConfig, clients: Clients, options: SourcesOptions): Sources {
+function makeSources(
+  config: EffectiveConfig,
+  clients: Clients,
+  run: RunFolder | undefined,
+  bounds: Bounds,
+  handlers: SourceHandlers,
+): Sources {
   const inputs = config.job_config.events.inputs.filter((i): i is PubSubInput => i.type === "pubsub");
-  const count = inputs.length + (options.elements === undefined ? 0 : 1);
-  // One source alone can keep all workers busy; together they hold no more than twice that, or their number of times.
-  const maxMessages = Math.max(options.capacity, Math.floor((2 * options.capacity) / count));
-  const connected = new Set<string>();
+  const count = inputs.length + (run === undefined ? 0 : 1);
+  // Left to itself one source alone can keep all workers busy; a bound that is set is divided, so that it holds for all together.
+  const maxMessages =
+    bounds.messages > 0
+      ? Math.max(1, Math.floor(bounds.messages / count))
+      : Math.max(bounds.capacity, Math.floor((2 * bounds.capacity) / count));
   const subscribers = inputs.map(({ name, subscription }) => {
     return new Subscriber({
       client: clients.subscriber,
@@ -40,30 +94,38 @@ export function makeSources(config: EffectiveConfig, clients: Clients, options: 
       subscription,
       ackDeadlineMs: config.job_config.delivery.ack_deadline_ms,
       maxMessages,
-      maxBytes: Math.floor(options.maxBytes / count),
-      ...options.subscriber,
+      maxBytes: Math.max(1, Math.floor(bounds.bytes / count)),
+      onDelivery: handlers.onDelivery,
+      onLost: handlers.onLost,
       onConnected: () => {
-        connected.add(name);
-        if (connected.size === inputs.length) options.subscriber.onConnected();
+        handlers.onConnected(name);
+      },
+      onDisconnected: () => {
+        handlers.onDisconnected(name);
+      },
+      onTrouble: (error, delayMs) => {
+        handlers.onTrouble(`${messageOf(error)}; again in ${Math.round(delayMs)} ms`);
       },
       onRefused: (error) => {
-        options.subscriber.onRefused(subscription, error);
+        handlers.onRefused("SUBSCRIPTION", `${subscription}: ${messageOf(error)}`);
       },
     });
   });
-  const elements = options.elements === undefined ? undefined : new ElementSource({ ...options.elements, maxMessages });
-  return { all: elements === undefined ? subscribers : [...subscribers, elements], elements };
+  if (run === undefined) return { all: subscribers, failed: () => 0 };
+  const options: ElementSourceOptions = {
+    folder: run,
+    maxMessages,
+    onDelivery: handlers.onDelivery,
+    onEnd: handlers.onEnd,
+    onBroken: (error) => {
+      handlers.onRefused("BATCH_JOURNAL", `${run.path}: ${messageOf(error)}`);
+    },
+  };
+  const elements = new ElementSource(options);
+  return { all: [...subscribers, elements], failed: () => elements.failed };
 }
 
-export interface Outputs {
-  readonly outputs: readonly Output[];
-  readonly deadLetters: Publisher | "file" | undefined;
-  readonly parents: readonly { readonly parent: JobIdentity; readonly output: Output }[];
-  close(): void;
-}
-
-/** Where a job's messages go: its outputs, its dead letters, its parents. */
-export function makeOutputs(config: EffectiveConfig, clients: Clients, onTrouble: (message: string) => void): Outputs {
+function makeOutputs(config: EffectiveConfig, clients: Clients, onTrouble: (message: string) => void): Outputs {
   const publisher = (topic: string) =>
     new Publisher(clients.publisher, topic, (error, delayMs) => {
       onTrouble(`${messageOf(error)}; again in ${delayMs} ms`);

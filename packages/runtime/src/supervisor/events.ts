@@ -1,4 +1,7 @@
 import { jsonLine } from "../json-line.js";
+import type { MetricTotal } from "../metrics/totals.js";
+import type { InFlight } from "./in-flight.js";
+import type { OutcomeName } from "./outcome-name.js";
 
 /** What `klio-runtime` prints on stdout, one JSON object a line; the schema is spec/runtime-events.schema.json. */
 export type RuntimeEvent =
@@ -23,7 +26,17 @@ export type RuntimeEvent =
       readonly stack: string;
     }
   | { readonly event: "draining"; readonly job: string; readonly in_hand: number; readonly reason: string }
-  | { readonly event: "metrics"; readonly metrics: readonly MetricTotal[] }
+  | { readonly event: "metrics"; readonly severity: string; readonly metrics: readonly MetricTotal[] }
+  | { readonly event: "in-flight"; readonly job: string; readonly messages: readonly InFlight[] }
+  | { readonly event: "listening"; readonly job: string; readonly url: string }
+  | {
+      readonly event: "paused";
+      readonly severity: "ERROR";
+      readonly job: string;
+      readonly failed: number;
+      readonly message: string;
+    }
+  | { readonly event: "resumed"; readonly job: string }
   | SummaryEvent
   | { readonly event: "reloaded"; readonly job: string; readonly directory: string }
   | {
@@ -52,6 +65,9 @@ export interface LogEvent {
   readonly node?: string;
   readonly element?: string;
   readonly message_id?: string;
+  readonly klio_id?: string;
+  /** Which start of user code for this message in this process; 1 for the first. */
+  readonly attempt?: number;
   readonly worker?: number;
   readonly fields?: unknown;
   /** The stack of what ended a message, which its outcome tells of too. */
@@ -62,15 +78,7 @@ export interface OutcomeEvent {
   readonly event: "outcome";
   readonly severity: "INFO" | "ERROR";
   readonly job: string;
-  readonly outcome:
-    | "processed"
-    | "passed-through"
-    | "skipped"
-    | "not-for-this-job"
-    | "duplicate"
-    | "sent-upstream"
-    | "dead-letter"
-    | "given-back";
+  readonly outcome: OutcomeName;
   readonly element: string;
   readonly message_id: string;
   /** Name of the event input it came from. */
@@ -78,6 +86,8 @@ export interface OutcomeEvent {
   readonly klio_id: string;
   /** Starts of user code for this message in this process. */
   readonly attempts: number;
+  /** Attempts that counted against it. */
+  readonly charged: number;
   /** From its receipt to its acknowledgement. */
   readonly duration_ms: number;
   readonly objects: readonly { readonly uri: string; readonly write: string; readonly size: number }[];
@@ -126,16 +136,6 @@ export interface RetryEvent {
   readonly code: string;
   readonly node: string;
   readonly stack: string;
-}
-
-export interface MetricTotal {
-  readonly name: string;
-  readonly node: string;
-  readonly kind: "counter" | "gauge" | "timer";
-  /** Counter: the sum. Gauge: the last value. Timer: the mean, in nanoseconds. */
-  readonly value: number;
-  /** How often it was reported. */
-  readonly count: number;
 }
 
 export type Emit = (event: RuntimeEvent) => void;

@@ -1,22 +1,17 @@
-import { mkdirSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
-import type { Failure } from "../../gen/worker_pb.js";
-import { type Build, type WorkerEvents, WorkerProcess } from "./worker-process.js";
-
-export type Fatal = Pick<Failure, "code" | "message" | "stack">;
+import type { Fatal } from "../worker/fatal.js";
+import { MemoryWatch } from "./memory-watch.js";
+import type { Build, StartWorker, Worker, WorkerEvents } from "./worker.js";
 
 export interface FleetOptions {
   readonly workers: number;
   readonly concurrency: number;
   readonly timeoutMs: number;
-  /** Module of workers. */
-  readonly entry: string;
+  /** Bytes that a worker may take. */
+  readonly memory: number;
+  readonly start: StartWorker;
   readonly build: Build;
   /** Keeps a worker ready to be given other code, which then serves at once. */
   readonly warm: boolean;
-  /** Folder for the workers' temporary files; each gets one of its own, emptied when it dies. */
-  readonly temporaryRoot: string;
   readonly onReady: () => void;
   readonly onFatal: (failure: Fatal) => void;
   /** A worker died, and another is started in its place after `delayMs`. */
@@ -27,21 +22,25 @@ export interface FleetOptions {
   readonly onReloadFailed: (failure: Fatal, build: Build) => void;
   /** No worker runs this code any more, and none will. */
   readonly onRetired: (build: Build) => void;
-  readonly events: Pick<WorkerEvents, "result" | "log" | "metrics" | "printed" | "died">;
+  readonly events: Omit<WorkerEvents, "ready" | "fatal">;
 }
 
 /** Consecutive starts that may fail before the job is given up. */
 const maxFailedStarts = 10;
 const longestRestartMs = 5_000;
+/** How long the worker for suspects waits for another one. */
+const quarantineIdleMs = 30_000;
 
 /** The worker processes of a job: started, started again when they die, and replaced when the code changes. */
 export class Fleet {
-  readonly #workers = new Set<WorkerProcess>();
+  readonly #workers = new Set<Worker>();
   /** The code that takes messages. */
   #serving: Build;
   /** The code that will, once a worker is ready with it. */
   #coming: Build | undefined;
-  #spare: WorkerProcess | undefined;
+  #spare: Worker | undefined;
+  #quarantine: Worker | undefined;
+  #quarantineIdle: NodeJS.Timeout | undefined;
   #nextNumber = 1;
   #failedStarts = 0;
   /** Workers in a row that died before they had answered for any message. */
@@ -49,20 +48,41 @@ export class Fleet {
   #everReady = false;
   #stopping = false;
 
+  readonly #memory: MemoryWatch;
+
   constructor(readonly options: FleetOptions) {
     this.#serving = options.build;
+    this.#memory = new MemoryWatch(
+      options.memory,
+      () => this.all(),
+      (worker, bytes) => {
+        this.#tooLarge(worker, bytes);
+      },
+    );
   }
 
-  all(): WorkerProcess[] {
+  all(): Worker[] {
     return [...this.#workers];
   }
 
   /** Workers that take messages now. */
-  serving(): WorkerProcess[] {
-    return this.all().filter((w) => w.ready && w.build === this.#serving);
+  serving(): Worker[] {
+    return this.all().filter((w) => w.ready && !w.quarantine && w.build === this.#serving);
+  }
+
+  /** The worker for messages that may have killed one, started if there is none; undefined until it is ready. */
+  quarantine(): Worker | undefined {
+    clearTimeout(this.#quarantineIdle);
+    if (this.#quarantine === undefined && !this.#stopping) {
+      this.#quarantine = this.#spawn(true);
+      this.#quarantine?.configure(this.#serving);
+    }
+    const worker = this.#quarantine;
+    return worker?.ready === true && worker.inHand.size === 0 ? worker : undefined;
   }
 
   start(): void {
+    this.#memory.start();
     for (let i = 0; i < this.options.workers; i += 1) this.#startFor(this.#serving);
   }
 
@@ -82,9 +102,15 @@ export class Fleet {
   }
 
   /** A worker has answered for a message: it may be the last it had. */
-  answered(worker: WorkerProcess): void {
+  answered(worker: Worker): void {
     this.#uselessWorkers = 0;
-    if (worker.inHand.size === 0 && this.#isRetired(worker)) worker.drain(true);
+    if (worker === this.#quarantine) {
+      this.#quarantineIdle = setTimeout(() => {
+        this.#retire(worker);
+      }, quarantineIdleMs);
+      this.#quarantineIdle.unref();
+    }
+    if (worker.inHand.size === 0 && this.#isRetired(worker)) this.#retire(worker);
   }
 
   drain(): void {
@@ -96,41 +122,55 @@ export class Fleet {
   /** Lets idle workers tear down and exit; the others, and whoever is left after `waitMs`, are ended. */
   async stop(waitMs: number): Promise<void> {
     this.#stopping = true;
+    clearTimeout(this.#quarantineIdle);
     this.#spare?.kill();
     for (const worker of this.#workers) {
       if (worker.inHand.size > 0 || !worker.ready) worker.kill();
       else worker.drain(true);
-      worker.inHand.clear();
+      worker.disown();
     }
     const end = Date.now() + waitMs;
     while (this.#workers.size > 0 && Date.now() < 2 * waitMs + end) {
       if (Date.now() > end) for (const worker of this.#workers) worker.kill();
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
+    this.#memory.stop();
   }
 
   #startFor(build: Build): void {
     const spare = this.#spare;
     this.#spare = undefined;
-    (spare ?? this.#spawn())?.configure(build);
+    (spare ?? this.#spawn(false))?.configure(build);
   }
 
-  #spawn(): WorkerProcess | undefined {
+  #spawn(quarantine: boolean): Worker | undefined {
     const number = this.#nextNumber;
     this.#nextNumber += 1;
-    const folder = join(this.options.temporaryRoot, `worker-${number}`);
-    const { entry, concurrency, timeoutMs } = this.options;
-    const environment = { ...process.env, TMPDIR: folder };
+    const { concurrency, timeoutMs } = this.options;
     try {
-      mkdirSync(folder, { recursive: true });
-      const worker = new WorkerProcess({ number, entry, concurrency, timeoutMs, environment }, this.#events);
+      const options = { number, quarantine, timeoutMs, concurrency: quarantine ? 1 : concurrency };
+      const worker = this.options.start(options, this.#events);
       this.#workers.add(worker);
       return worker;
     } catch (error) {
       // No memory, no descriptor, no space: perhaps later.
-      this.#respawn(`it could not be started: ${String(error)}`, true);
+      if (!quarantine) this.#respawn(`it could not be started: ${String(error)}`, true);
       return undefined;
     }
+  }
+
+  #tooLarge(worker: Worker, bytes: number): void {
+    const { memory } = this.options;
+    const message = `its worker took ${toMebibytes(bytes)}, and may take ${toMebibytes(memory)} (workers.memory)`;
+    if (!worker.ready) {
+      const why = `a worker takes ${toMebibytes(bytes)} before it has done anything, and may take ${toMebibytes(memory)}`;
+      worker.kill();
+      if (!this.#everReady)
+        this.options.onFatal({ code: "WORKER_MEMORY", message: `${why}: raise job_config.workers.memory`, stack: "" });
+      return;
+    }
+    const [work] = worker.inHand.values();
+    worker.kill({ code: "OUT_OF_MEMORY", message, work, blocked: true });
   }
 
   /** Starts a worker in the place of one that died; at longer and longer intervals while they die at once. */
@@ -148,7 +188,7 @@ export class Fleet {
     setTimeout(() => {
       const { workers } = this.options;
       // Other code may have brought its own workers meanwhile.
-      const there = this.all().filter((w) => w.build === this.#serving).length;
+      const there = this.all().filter((w) => !w.quarantine && w.build === this.#serving).length;
       if (!this.#stopping && there < workers) this.#startFor(this.#serving);
     }, delay);
   }
@@ -182,6 +222,12 @@ export class Fleet {
     printed: (...args) => {
       this.options.events.printed(...args);
     },
+    entered: (...args) => {
+      this.options.events.entered(...args);
+    },
+    left: (...args) => {
+      this.options.events.left(...args);
+    },
   };
 
   #takeOver(build: Build | undefined): void {
@@ -190,10 +236,16 @@ export class Fleet {
     this.#coming = undefined;
     for (const worker of this.#workers) {
       if (!this.#isRetired(worker) || worker.inHand.size > 0) continue;
-      if (worker.ready) worker.drain(true);
+      if (worker.ready) this.#retire(worker);
       else worker.kill();
     }
     this.options.onReloaded(build);
+  }
+
+  /** It is given nothing more, and ends. */
+  #retire(worker: Worker): void {
+    if (this.#quarantine === worker) this.#quarantine = undefined;
+    worker.drain(true);
   }
 
   #giveUp(build: Build, failure: Fatal): void {
@@ -208,26 +260,25 @@ export class Fleet {
     for (const worker of this.#workers) if (worker.build === build) worker.kill();
   }
 
-  #isRetired({ build }: WorkerProcess): boolean {
+  #isRetired({ build }: Worker): boolean {
     return build !== undefined && build !== this.#serving && build !== this.#coming;
   }
 
   #warmUp(): void {
     if (!this.options.warm || this.#spare !== undefined || this.#stopping || this.#coming !== undefined) return;
     if (this.serving().length < this.options.workers) return; // those come first
-    this.#spare = this.#spawn();
+    this.#spare = this.#spawn(false);
   }
 
-  #died(worker: WorkerProcess, how: string): void {
+  #died(worker: Worker, how: string): void {
     if (!this.#workers.delete(worker)) return;
     const retired = this.#isRetired(worker);
     const coming = worker.build !== undefined && worker.build === this.#coming;
     this.options.events.died(worker, how);
-    const folder = join(this.options.temporaryRoot, `worker-${worker.options.number}`);
-    void rm(folder, { recursive: true, force: true }).catch(() => undefined); // the rest goes with the job's folder
     if (this.#spare === worker) this.#spare = undefined;
+    if (this.#quarantine === worker) this.#quarantine = undefined;
     if (worker.build !== undefined && retired) this.#tellRetired(worker.build);
-    if (this.#stopping || retired || worker.build === undefined) return;
+    if (this.#stopping || retired || worker.quarantine || worker.build === undefined) return;
     if (coming) {
       this.#giveUp(worker.build, { code: "WORKER_START", message: `its worker died (${how})`, stack: "" });
       return;
@@ -239,4 +290,8 @@ export class Fleet {
   #tellRetired(build: Build): void {
     if (![...this.#workers].some((w) => w.build === build)) this.options.onRetired(build);
   }
+}
+
+function toMebibytes(bytes: number): string {
+  return `${Math.round(bytes / 1_048_576)} MiB`;
 }

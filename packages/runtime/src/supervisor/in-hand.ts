@@ -6,8 +6,16 @@ export class InHand {
   readonly #byIdentity = new Map<string, Work>();
   readonly #byLease = new Map<Lease, Work>();
 
+  readonly #whenEmpty = new Set<() => void>();
+
   get size(): number {
     return this.#byIdentity.size;
+  }
+
+  /** Resolves once nothing is in hand. */
+  empty(): Promise<void> {
+    if (this.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenEmpty.add(resolve));
   }
 
   all(): Work[] {
@@ -47,5 +55,8 @@ export class InHand {
   remove(work: Work): void {
     this.takeLeases(work);
     if (this.has(work)) this.#byIdentity.delete(work.identity);
+    if (this.size > 0) return;
+    for (const tell of this.#whenEmpty) tell();
+    this.#whenEmpty.clear();
   }
 }

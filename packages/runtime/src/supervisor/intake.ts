@@ -15,6 +15,7 @@ import {
   UndecodableError,
 } from "../message/index.js";
 import type { Delivery } from "./source.js";
+import { traceOf } from "./trace-attributes.js";
 import type { Work } from "./work.js";
 
 /** What is to become of a received message, as far as the message alone tells. */
@@ -22,8 +23,15 @@ export type Intake = { readonly work: Work } & (
   { readonly decision: "process" } | { readonly decision: "drop" | "pass" | "undecodable"; readonly reason: string }
 );
 
+export interface Receipt {
+  /** Unique in this process. */
+  readonly id: bigint;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
 /** Decodes a message and decides by recipients and ping; existence of objects is for the worker to look at. */
-export function takeIn(delivery: Delivery, id: bigint, config: EffectiveConfig, job: JobIdentity): Intake {
+export function takeIn(delivery: Delivery, { id, now }: Receipt, config: EffectiveConfig, job: JobIdentity): Intake {
   let message: KlioMessage;
   let element: string;
   try {
@@ -34,15 +42,15 @@ export function takeIn(delivery: Delivery, id: bigint, config: EffectiveConfig, 
     element = elementOf(message);
   } catch (error) {
     if (!(error instanceof UndecodableError)) throw error;
-    const work = makeWork(delivery, id, create(KlioMessageSchema), "");
+    const work = makeWork(delivery, { id, now }, create(KlioMessageSchema), "");
     return { work, decision: "undecodable", reason: error.message };
   }
   const reception = receive(message, job);
   if (!reception.accepted) {
-    return { work: makeWork(delivery, id, message, element), decision: "drop", reason: reception.reason };
+    return { work: makeWork(delivery, { id, now }, message, element), decision: "drop", reason: reception.reason };
   }
   appendAudit(message, job);
-  const work = makeWork(delivery, id, message, element);
+  const work = makeWork(delivery, { id, now }, message, element);
   const globalPing = config.job_config.data.inputs[0]?.ping ?? false;
   if (globalPing || message.metadata?.ping === true) return { work, decision: "pass", reason: "ping" };
   return { work, decision: "process" };
@@ -54,7 +62,7 @@ function checkedId(id: string | undefined): string | undefined {
   return /^[\w.-]{1,64}$/.test(id) ? id : createHash("sha256").update(id).digest("hex").slice(0, 32);
 }
 
-function makeWork(delivery: Delivery, id: bigint, message: KlioMessage, element: string): Work {
+function makeWork(delivery: Delivery, { id, now }: Receipt, message: KlioMessage, element: string): Work {
   const own = checkedId(delivery.attributes[klioIdAttribute]);
   return {
     id,
@@ -66,11 +74,15 @@ function makeWork(delivery: Delivery, id: bigint, message: KlioMessage, element:
     element,
     message,
     encoded: encodeMessage(message),
-    receivedAt: Date.now(),
+    receivedAt: now,
+    startedAt: 0,
     starts: 0,
     charged: 0,
     overtaken: 0,
     postponed: 0,
+    trace: traceOf(delivery.attributes),
+    worker: 0,
+    node: undefined,
     publishing: false,
     alone: false,
     lines: [],

@@ -11,13 +11,16 @@ const usage = `klio-runtime ${runtimeVersion}
   klio-runtime graph [DIRECTORY]    print the job's graph as JSON
   klio-runtime --version
 
+  --host ADDRESS         where /healthz, /readyz, /metrics and /in-flight are served (default: 127.0.0.1)
+  --port NUMBER          (default: one that is free, which the event "listening" tells)
+
 Of batch jobs:
   --state DIRECTORY      where an interrupted run leaves what it goes on with (default: .klio/batch)
   --fresh                begin with the first element, although an interrupted run could go on
   --allow-dead-letters   exit 0 although elements became dead letters
 
 Environment: PUBSUB_EMULATOR_HOST, STORAGE_EMULATOR_HOST. Events go to stdout, one JSON object a line.
-SIGTERM or SIGINT: finish what is in hand and exit; a second one: give it back at once.
+SIGUSR2: tell what is in hand (event "in-flight"). SIGTERM or SIGINT: finish what is in hand and exit; a second one: give it back at once.
 Exit codes: 0 stopped in order, or done with every element; 1 the job cannot run; 2 wrong usage; 3 done, with dead letters;
 4 a batch job was stopped before its end: run it again.
 `;
@@ -29,6 +32,8 @@ async function main(): Promise<number> {
       version: { type: "boolean" },
       help: { type: "boolean", short: "h" },
       json: { type: "boolean" },
+      host: { type: "string", default: "127.0.0.1" },
+      port: { type: "string", default: "0" },
       state: { type: "string", default: ".klio/batch" },
       fresh: { type: "boolean", default: false },
       "allow-dead-letters": { type: "boolean", default: false },
@@ -44,6 +49,11 @@ async function main(): Promise<number> {
     return values.help === true ? exitCodes.done : exitCodes.usage;
   }
   const directory = resolve(given);
+  const port = Number(values.port);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    process.stderr.write(`--port is a number from 0 to 65535, not ${JSON.stringify(values.port)}\n`);
+    return exitCodes.usage;
+  }
   if (command === "graph") return printGraph(directory);
   if (command === "run") {
     return runJob({
@@ -55,6 +65,7 @@ async function main(): Promise<number> {
       attended: process.env["KLIO_LIFELINE"] === "stdin",
       watched: process.env["KLIO_WATCH"] === "1",
       ownsBuild: process.env["KLIO_OWNS_BUILD"] === "1",
+      http: { host: values.host, port },
     });
   }
   process.stderr.write(`unknown command "${command}"\n\n${usage}`);

@@ -9,8 +9,10 @@ import {
   KlioMessageSchema,
   Version,
 } from "../message/index.js";
-import type { OutcomeEvent } from "./events.js";
+import type { TraceContext } from "../engine/tracing.js";
+import type { OutcomeName } from "./outcome-name.js";
 import type { OutgoingMessage } from "./output.js";
+import { traceAttributes } from "./trace-attributes.js";
 import type { Work } from "./work.js";
 
 /** The message for one output of a worker: the input's metadata, the output's element and payload, an id of its own. */
@@ -22,7 +24,7 @@ export function outgoing(work: Work, output: Output, job: JobIdentity): Outgoing
     if (message.version === Version.V1) message.data.entityId = Buffer.from(output.element).toString();
   }
   const id = childId(work.klioId, job.jobName, output.node, output.tag, output.index);
-  return toOutgoing(Buffer.from(output.element).toString(), encodeMessage(message), id, work);
+  return toOutgoing(Buffer.from(output.element).toString(), encodeMessage(message), id, work, output.trace);
 }
 
 /** The message itself, on its way past this job. */
@@ -38,11 +40,18 @@ export function upstream(work: Work, parent: JobIdentity, job: JobIdentity): Out
   return toOutgoing(work.element, encodeMessage(message), id, work);
 }
 
-function toOutgoing(element: string, data: Uint8Array, id: string, work: Work): OutgoingMessage {
-  return { element, data, attributes: { [klioIdAttribute]: id }, orderingKey: work.delivery.orderingKey };
+function toOutgoing(
+  element: string,
+  data: Uint8Array,
+  id: string,
+  work: Work,
+  trace: TraceContext | undefined = work.trace,
+): OutgoingMessage {
+  const attributes = { [klioIdAttribute]: id, ...traceAttributes(trace) };
+  return { element, data, attributes, orderingKey: work.delivery.orderingKey };
 }
 
-export const outcomeNames: Readonly<Record<Done_Kind, OutcomeEvent["outcome"]>> = {
+export const outcomeNames: Readonly<Record<Done_Kind, OutcomeName>> = {
   [Done_Kind.KIND_UNSPECIFIED]: "processed",
   [Done_Kind.PROCESSED]: "processed",
   [Done_Kind.PASSED_THROUGH]: "passed-through",

@@ -1,6 +1,8 @@
+import type { Clock } from "../clock.js";
 import type { Log } from "../../gen/worker_pb.js";
 import type { Reason } from "./dead-letters.js";
 import type { Emit, OutcomeEvent } from "./events.js";
+import type { OutcomeName } from "./outcome-name.js";
 import type { Work } from "./work.js";
 
 /** Tells what becomes of messages. */
@@ -8,9 +10,10 @@ export class Reporter {
   constructor(
     readonly emit: Emit,
     readonly job: string,
+    readonly clock: Clock,
   ) {}
 
-  outcome(work: Work, outcome: OutcomeEvent["outcome"], more: Partial<OutcomeEvent>): void {
+  outcome(work: Work, outcome: OutcomeName, more: Partial<OutcomeEvent>): void {
     this.emit({
       event: "outcome",
       severity: outcome === "dead-letter" ? "ERROR" : "INFO",
@@ -18,7 +21,8 @@ export class Reporter {
       ...this.#who(work),
       klio_id: work.klioId,
       attempts: work.starts,
-      duration_ms: Date.now() - work.receivedAt,
+      charged: work.charged,
+      duration_ms: this.clock.now() - work.receivedAt,
       objects: [],
       messages: 0,
       ...more,
@@ -33,12 +37,21 @@ export class Reporter {
 
   /** The full stack of what ended a message. */
   failure(work: Work, node: string, stack: string): void {
-    this.emit({ event: "log", severity: "ERROR", message: stack, node, of_dead_letter: true, ...this.#who(work) });
+    this.emit({
+      event: "log",
+      severity: "ERROR",
+      message: stack,
+      node,
+      of_dead_letter: true,
+      ...this.#who(work),
+      attempt: work.starts,
+    });
   }
 
   /** What user code logged. */
   log(worker: number, work: Work | undefined, { severity, message, node, fieldsJson }: Log): void {
-    const who = work === undefined ? { job: this.job } : this.#who(work);
+    const who =
+      work === undefined ? { job: this.job } : { ...this.#who(work), klio_id: work.klioId, attempt: work.starts };
     this.emit({ event: "log", severity, message, node, worker, fields: JSON.parse(fieldsJson) as unknown, ...who });
   }
 

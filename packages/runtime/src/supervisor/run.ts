@@ -6,11 +6,20 @@ import { type EffectiveConfig, effectiveFile } from "@klio/config/effective";
 import { BatchError } from "../batch/event-files.js";
 import { RunFolder } from "../batch/run-folder.js";
 import { type Emit, emitTo } from "./events.js";
-import type { Fatal } from "./fleet.js";
-import { connect } from "./pubsub-clients.js";
+import { realClock } from "../clock.js";
+import { messageOf } from "../error-message.js";
+import { logMetrics } from "../metrics/log.js";
+import { observeByOtel } from "../metrics/otel.js";
+import { PrometheusMetrics } from "../metrics/prometheus.js";
+import { connect } from "../pubsub/clients.js";
+import type { Fatal } from "../worker/fatal.js";
+import { realEdges } from "./edges.js";
+import { type HttpEndpoint, serve } from "./http.js";
+import { memoryOf } from "./memory-watch.js";
+import { makeWorkers } from "./start-worker.js";
 import { Supervisor } from "./supervisor.js";
-import type { Build } from "./worker-process.js";
 import { makeTemporaryRoot, removeQuietly } from "./temporary.js";
+import type { Build } from "./worker.js";
 
 /** How `klio-runtime run` ends. */
 export const exitCodes = {
@@ -42,10 +51,9 @@ export interface RunOptions {
   readonly watched: boolean;
   /** The builds it is given are removed when they are of no more use. */
   readonly ownsBuild: boolean;
+  /** Where /healthz, /readyz, /metrics and /in-flight are served; port 0: any that is free. */
+  readonly http: { readonly host: string; readonly port: number };
 }
-
-/** Worker processes when the configuration does not say: one for each processor, but no crowd. */
-const mostDefaultWorkers = 8;
 
 /** Runs a built job until it is stopped, or done. Resolves to the exit code. */
 export async function runJob(options: RunOptions): Promise<number> {
@@ -124,21 +132,24 @@ class Life {
     if (this.stopped.signal.aborted) return this.stoppedEarly();
     const clients = connect(process.env["PUBSUB_EMULATOR_HOST"]);
     const temporaryRoot = makeTemporaryRoot();
-    const { count } = config.job_config.workers;
+    const place = { bundles: import.meta.dirname, temporary: temporaryRoot, processors: availableParallelism() };
+    const workers = await makeWorkers(config, place);
     const over = new Promise<void>((resolve) => {
       this.#finish = resolve;
     });
-    this.supervisor = new Supervisor({
+    const metrics = new PrometheusMetrics(config.job_name, () => this.#live());
+    const supervisor = new Supervisor({
       config,
-      clients,
+      edges: realEdges(config, clients, run),
       emit: this.emit,
-      run,
+      observer: metrics,
+      clock: realClock,
       fleet: {
-        entry: join(import.meta.dirname, "worker.js"),
+        start: workers.start,
         build: { directory, configJson: JSON.stringify(config) },
-        temporaryRoot,
-        workers: count === 0 ? Math.min(availableParallelism(), mostDefaultWorkers) : count,
-        warm: watched,
+        workers: workers.count,
+        memory: workers.memory,
+        warm: watched && config.job_config.workers.mode === "process",
         onRetired: (build) => {
           if (ownsBuild) removeQuietly(build.directory);
         },
@@ -150,13 +161,51 @@ class Life {
         this.#drain("every element is done");
       },
     });
-    this.supervisor.start();
-    if (this.#build !== undefined) this.supervisor.reload(this.#build);
+    this.supervisor = supervisor;
+    const endpoint = await this.#serve(supervisor, metrics);
+    const stopLogging = logMetrics(metrics.totals, config.job_config.metrics_logger, this.emit);
+    observeByOtel(metrics);
+    supervisor.start();
+    if (this.#build !== undefined) supervisor.reload(this.#build);
     await over;
+    stopLogging();
+    await endpoint?.close();
     await clients.close();
     removeQuietly(temporaryRoot);
     if (ownsBuild) for (const build of this.#builds) removeQuietly(build);
     return this.#exitCode;
+  }
+
+  #live() {
+    const load = this.supervisor?.load() ?? { messages: 0, bytes: 0, oldest: 0 };
+    return {
+      inFlightMessages: load.messages,
+      inFlightBytes: load.bytes,
+      oldestSeconds: load.oldest === 0 ? 0 : Math.max(0, Date.now() - load.oldest) / 1_000,
+      ready: this.supervisor?.status().ready ?? false,
+      workers: (this.supervisor?.workers() ?? []).map((w) => ({
+        number: w.number,
+        bytes: w.pid === 0 ? process.memoryUsage.rss() : memoryOf(w.pid),
+      })),
+    };
+  }
+
+  /** Undefined when the port is taken: then the job cannot run. */
+  async #serve(supervisor: Supervisor, metrics: PrometheusMetrics): Promise<HttpEndpoint | undefined> {
+    const { config, http } = this.options;
+    const inFlight = () => supervisor.inFlight();
+    process.on("SIGUSR2", () => {
+      this.emit({ event: "in-flight", job: config.job_name, messages: inFlight() });
+    });
+    const options = { ...http, status: () => supervisor.status(), metrics: () => metrics.text(), inFlight };
+    try {
+      const endpoint = await serve(options);
+      this.emit({ event: "listening", job: config.job_name, url: endpoint.url });
+      return endpoint;
+    } catch (error) {
+      this.#fail({ code: "HTTP_PORT", message: `${http.host}:${http.port}: ${messageOf(error)}`, stack: "" });
+      return undefined;
+    }
   }
 
   #fail({ code, message, stack }: Fatal): void {

@@ -6,8 +6,12 @@ import type { Completed } from "./completed.js";
 import { deadLetter, type Reason } from "./dead-letters.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { OutcomeEvent } from "./events.js";
+import type { OutcomeName } from "./outcome-name.js";
 import type { InHand } from "./in-hand.js";
 import type { Lanes } from "./lanes.js";
+import type { Observer } from "./observer.js";
+import type { Clock } from "../clock.js";
+import type { Pause } from "./pause.js";
 import { type OutgoingMessage, type Output, RejectedError } from "./output.js";
 import { outcomeNames, outgoing, passing, upstream, writeNames } from "./outputs.js";
 import type { Reporter } from "./reporter.js";
@@ -28,9 +32,10 @@ export interface SettlementParts {
   readonly inHand: InHand;
   readonly completed: Completed;
   readonly lanes: Lanes;
+  readonly clock: Clock;
+  readonly pause: Pause;
+  readonly observer: Observer;
 }
-
-const firstPostponedMs = 1_000;
 
 /** Brings messages to their end: outputs published and acknowledged, tried again, dead-lettered, or given back. */
 export class Settlement {
@@ -41,7 +46,8 @@ export class Settlement {
   /** How many messages had which outcome. */
   readonly outcomes = new Map<string, number>();
   readonly #parts: SettlementParts;
-  readonly #retries = new Map<Work, NodeJS.Timeout>();
+  /** What calls off the next attempt of those that wait for it. */
+  readonly #retries = new Map<Work, () => void>();
   readonly #givingBack = new Set<Promise<unknown>>();
 
   constructor(parts: SettlementParts) {
@@ -51,7 +57,7 @@ export class Settlement {
   /** Takes out what waits for its next attempt. */
   takeRetries(): Work[] {
     const waiting = [...this.#retries.keys()];
-    for (const timer of this.#retries.values()) clearTimeout(timer);
+    for (const callOff of this.#retries.values()) callOff();
     this.#retries.clear();
     return waiting;
   }
@@ -62,6 +68,7 @@ export class Settlement {
   }
 
   async settle(work: Work, result: Result): Promise<void> {
+    this.#parts.observer.attempted(work, result);
     if (work.leases.every((l) => l.lost)) {
       this.#forget(work); // somebody else has it by now
       return;
@@ -75,6 +82,7 @@ export class Settlement {
       await this.carryOut(judgeFailure(work, failure), work, failure.stack);
     } else if (result.outcome.case === "done") {
       const done = result.outcome.value;
+      if (done.kind !== Done_Kind.PASSED_THROUGH) this.#parts.pause.succeeded();
       const messages =
         done.kind === Done_Kind.PASSED_THROUGH
           ? [passing(work, this.#parts.job)]
@@ -88,7 +96,7 @@ export class Settlement {
   async publishAndFinish(
     work: Work,
     messages: readonly OutgoingMessage[],
-    outcome: OutcomeEvent["outcome"],
+    outcome: OutcomeName,
     more: Partial<OutcomeEvent>,
   ): Promise<void> {
     const { outputs } = this.#parts;
@@ -147,6 +155,7 @@ export class Settlement {
         await this.giveBack(work, verdict.why);
         break;
       case "later":
+        this.#parts.pause.failed(work.identity);
         await this.#postpone(work, verdict.reason, stack);
         break;
       case "again":
@@ -157,15 +166,26 @@ export class Settlement {
   }
 
   async #charge(work: Work, reason: Reason, stack: string): Promise<void> {
-    const { attempts, retry_delay_ms: first } = this.#parts.config.job_config.delivery;
+    const { attempts } = this.#parts.config.job_config.delivery;
+    if (!this.#parts.pause.failed(work.identity)) {
+      await this.#postpone(work, reason, stack);
+      return;
+    }
     work.charged += 1;
+    this.#parts.observer.charged(reason.code);
     if (work.charged >= attempts) await this.bury(work, reason, stack);
-    else await this.#retry(work, retryDelay(first, work.charged), reason, stack);
+    else await this.#retry(work, this.#delay(work.charged), reason, stack);
   }
 
+  /** Once more after a while, and nothing is charged: what failed is not the message's fault. */
   async #postpone(work: Work, reason: Reason, stack: string): Promise<void> {
     work.postponed += 1;
-    await this.#retry(work, retryDelay(firstPostponedMs, work.postponed), reason, stack);
+    await this.#retry(work, this.#delay(work.postponed), reason, stack);
+  }
+
+  #delay(failed: number): number {
+    const { retry_delay_ms: first, max_retry_delay_ms: longest } = this.#parts.config.job_config.delivery;
+    return retryDelay(first, failed, longest);
   }
 
   async #retry(work: Work, delay: number, reason: Reason, stack: string): Promise<void> {
@@ -174,11 +194,11 @@ export class Settlement {
       await this.giveBack(work, "the job is stopping");
       return;
     }
-    const timer = setTimeout(() => {
+    const callOff = this.#parts.clock.delay(delay, () => {
       this.#retries.delete(work);
       this.#parts.dispatcher.enqueue(work);
-    }, delay);
-    this.#retries.set(work, timer);
+    });
+    this.#retries.set(work, callOff);
   }
 
   /** The end of a message that cannot be processed. */
@@ -215,7 +235,7 @@ export class Settlement {
 
   // ---- ends
 
-  async finish(work: Work, outcome: OutcomeEvent["outcome"], more: Partial<OutcomeEvent>): Promise<void> {
+  async finish(work: Work, outcome: OutcomeName, more: Partial<OutcomeEvent>): Promise<void> {
     if (outcome !== "dead-letter") this.#parts.completed.add(work.identity);
     const end = { outcome, lines: work.lines, deadLetter: work.deadLetter };
     // The service may deliver it again even now; whatever came meanwhile is acknowledged with the rest.
@@ -224,6 +244,7 @@ export class Settlement {
     }
     this.done += 1;
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
+    this.#parts.observer.ended(work, outcome);
     this.#forget(work);
     this.#parts.reporter.outcome(work, outcome, more);
   }
@@ -268,7 +289,7 @@ export class Settlement {
     this.#parts.reporter.trouble("LEASE_LOST", `the lease of message ${id} was lost; it will be delivered again`);
     const running = this.#parts.dispatcher.cancel(work, "the lease of the message was lost");
     if (running || work.publishing) return; // its end is looked at when it comes
-    clearTimeout(this.#retries.get(work));
+    this.#retries.get(work)?.();
     this.#retries.delete(work);
     for (const next of this.#parts.lanes.abandon(work)) void this.giveBack(next, "the message before it was lost");
     this.#forget(work);

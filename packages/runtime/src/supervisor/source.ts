@@ -34,6 +34,9 @@ export interface End {
 /** Where messages come from. */
 export interface Source {
   start(): void;
+  /** Delivers nothing until it may go on. Leases go on. */
+  pause(): void;
+  resume(): void;
   /** Delivers nothing more. Leases go on until they are given up. */
   stopPulling(): void;
   close(): Promise<void> | void;

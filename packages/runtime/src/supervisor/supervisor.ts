@@ -1,36 +1,33 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { deadLetterKind, type EffectiveConfig } from "@klio/config/effective";
-import type { RunFolder } from "../batch/run-folder.js";
+import type { EffectiveConfig } from "@klio/config/effective";
+import type { Clock } from "../clock.js";
 import type { JobIdentity } from "../message/index.js";
 import { runtimeVersion } from "../version.js";
+import type { Fatal } from "../worker/fatal.js";
 import { Completed } from "./completed.js";
 import { Dispatcher, type DispatcherOptions } from "./dispatcher.js";
-import { makeOutputs, makeSources, type Outputs, type Sources } from "./edges.js";
+import type { Edges, Outputs, Sources } from "./edges.js";
 import type { Emit } from "./events.js";
-import type { Fatal } from "./fleet.js";
+import { type InFlight, listInFlight, type Load, measureLoad } from "./in-flight.js";
 import { InHand } from "./in-hand.js";
 import { type Intake, takeIn } from "./intake.js";
 import { Lanes } from "./lanes.js";
-import { MetricTotals } from "./metric-totals.js";
+import type { Observer } from "./observer.js";
 import { passing } from "./outputs.js";
-import { type Clients, messageOf } from "./pubsub-clients.js";
+import { Pause } from "./pause.js";
 import { Reporter } from "./reporter.js";
 import { Settlement } from "./settlement.js";
 import type { Delivery } from "./source.js";
-import { untilTopicExists } from "./topics.js";
+import { Readiness, type Status } from "./status.js";
 import { judgeDeath } from "./verdicts.js";
-import type { Build } from "./worker-process.js";
+import type { Build, Worker } from "./worker.js";
 
 export interface SupervisorOptions {
   readonly config: EffectiveConfig;
-  readonly clients: Clients;
+  readonly edges: Edges;
   readonly emit: Emit;
-  /** The elements of event files; absent when the job has none. */
-  readonly run: RunFolder | undefined;
-  readonly fleet: Pick<
-    DispatcherOptions["fleet"],
-    "entry" | "build" | "temporaryRoot" | "workers" | "warm" | "onRetired"
-  >;
+  readonly observer: Observer;
+  readonly clock: Clock;
+  readonly fleet: Pick<DispatcherOptions["fleet"], "start" | "build" | "workers" | "memory" | "warm" | "onRetired">;
   /** The job cannot run. */
   readonly onFatal: (failure: Fatal) => void;
   /** A batch job is done with all its elements. */
@@ -39,7 +36,6 @@ export interface SupervisorOptions {
 
 /** Ids remembered as done. */
 const completedLimit = 100_000;
-const maxOutstandingBytes = 256 * 1024 * 1024;
 /** How long idle workers may take to tear down. */
 const teardownMs = 2_000;
 /** How long before the end of the grace period `ctx.signal` aborts. */
@@ -51,6 +47,7 @@ const giveBackMs = 2_000;
 export class Supervisor {
   readonly #config: EffectiveConfig;
   readonly #job: JobIdentity;
+  readonly #clock: Clock;
   readonly #reporter: Reporter;
   readonly #sources: Sources;
   readonly #dispatcher: Dispatcher;
@@ -61,22 +58,24 @@ export class Supervisor {
     this.#dispatcher.enqueue(work);
   });
   readonly #settlement: Settlement;
-  readonly #metrics = new MetricTotals();
+  readonly #pause: Pause;
+  readonly #readiness = new Readiness();
   readonly #stopped = new AbortController();
-  #state: "starting" | "connecting" | "ready" | "draining" = "starting";
   #lastId = 0n;
   #hurried = false;
 
   constructor(readonly options: SupervisorOptions) {
-    const { config, clients } = options;
+    const { config, edges, clock, observer } = options;
     this.#config = config;
+    this.#clock = clock;
     this.#job = { jobName: config.job_name, gcpProject: config.pipeline_options.project };
-    this.#reporter = new Reporter(options.emit, config.job_name);
-    this.#outputs = makeOutputs(config, clients, (message) => {
+    this.#reporter = new Reporter(options.emit, config.job_name, clock);
+    this.#outputs = edges.outputs((message) => {
       this.#reporter.trouble("PUBLISH", message);
     });
     this.#sources = this.#makeSources();
     this.#dispatcher = this.#makeDispatcher();
+    this.#pause = this.#makePause();
     this.#settlement = new Settlement({
       config,
       job: this.#job,
@@ -86,11 +85,14 @@ export class Supervisor {
       inHand: this.#inHand,
       completed: this.#completed,
       lanes: this.#lanes,
+      clock,
+      pause: this.#pause,
+      observer,
     });
   }
 
   get #draining(): boolean {
-    return this.#state === "draining";
+    return this.#readiness.phase === "draining";
   }
 
   start(): void {
@@ -106,25 +108,39 @@ export class Supervisor {
 
   /** How many messages had which outcome, and how many elements failed without a place for their dead letter. */
   counts() {
-    return { outcomes: this.#settlement.outcomes, failed: this.#sources.elements?.failed ?? 0 };
+    return { outcomes: this.#settlement.outcomes, failed: this.#sources.failed() };
+  }
+
+  status(): Status {
+    return this.#readiness.status();
+  }
+
+  inFlight(): InFlight[] {
+    return listInFlight(this.#inHand, this.#dispatcher.workers(), this.#clock.now());
+  }
+
+  workers(): readonly Worker[] {
+    return this.#dispatcher.workers();
+  }
+
+  load(): Load {
+    return measureLoad(this.#inHand);
   }
 
   /** Stops receiving, finishes what is in hand within the grace period, gives back the rest. */
   async drain(reason: string): Promise<void> {
     if (this.#draining) return;
-    this.#state = "draining";
+    this.#readiness.phase = "draining";
     this.#settlement.draining = true;
-    const end = Date.now() + this.#config.job_config.delivery.grace_period_ms;
+    this.#pause.close();
+    const end = this.#clock.now() + this.#config.job_config.delivery.grace_period_ms;
     this.options.emit({ event: "draining", job: this.#job.jobName, in_hand: this.#inHand.size, reason });
     for (const source of this.#sources.all) source.stopPulling();
     const unbegun = [...this.#dispatcher.drain(), ...this.#lanes.clear(), ...this.#settlement.takeRetries()];
     for (const work of unbegun) void this.#settlement.giveBack(work, "the job is stopping");
-    const waitUntil = async (time: number) => {
-      while (this.#inHand.size > 0 && Date.now() < time && !this.#stopped.signal.aborted) await sleep(10);
-    };
-    await waitUntil(end - lastWordMs);
+    await this.#untilEmpty(end - lastWordMs);
     this.#dispatcher.cancelAll("the grace period is over");
-    await waitUntil(end);
+    await this.#untilEmpty(end);
     await this.#stop();
   }
 
@@ -134,16 +150,30 @@ export class Supervisor {
     this.#stopped.abort();
   }
 
+  /** Until nothing is in hand, but no longer than `time`, and not once the job stops at once. */
+  async #untilEmpty(time: number): Promise<void> {
+    const { signal } = this.#stopped;
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        callOff();
+        signal.removeEventListener("abort", end);
+        resolve();
+      };
+      const callOff = this.#clock.after(Math.max(0, time - this.#clock.now()), end);
+      signal.addEventListener("abort", end);
+      void this.#inHand.empty().then(end);
+    });
+  }
+
   async #stop(): Promise<void> {
     this.#stopped.abort();
     this.#outputs.close();
     await this.#dispatcher.stop(teardownMs);
     const why = this.#hurried ? "the job was stopped at once" : "the grace period is over";
     const left = this.#inHand.all().map((work) => this.#settlement.giveBack(work, why));
-    await Promise.race([Promise.all([...left, this.#settlement.givenBackAll()]), sleep(giveBackMs)]);
+    await this.#within(giveBackMs, Promise.all([...left, this.#settlement.givenBackAll()]));
     for (const source of this.#sources.all) await source.close();
-    const metrics = this.#metrics.all();
-    if (metrics.length > 0) this.options.emit({ event: "metrics", metrics });
     this.options.emit({
       event: "stopped",
       job: this.#job.jobName,
@@ -153,51 +183,59 @@ export class Supervisor {
     });
   }
 
+  /** Waits for `work`, but no longer than `ms`. */
+  async #within(ms: number, work: Promise<unknown>): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const callOff = this.#clock.after(ms, resolve);
+      void work.finally(() => {
+        callOff();
+        resolve();
+      });
+    });
+  }
+
   // ---- parts
 
   #makeSources(): Sources {
-    const { clients, fleet, run, onFatal, onEnd } = this.options;
-    const { concurrency } = this.#config.job_config.workers;
-    const onDelivery = (delivery: Delivery) => {
-      this.#receive(delivery);
-    };
-    return makeSources(this.#config, clients, {
-      capacity: fleet.workers * concurrency,
-      maxBytes: maxOutstandingBytes,
-      elements:
-        run === undefined
-          ? undefined
-          : {
-              folder: run,
-              onDelivery,
-              onEnd: () => {
-                if (!this.#config.pipeline_options.streaming) onEnd();
-              },
-              onBroken: (error) => {
-                onFatal({ code: "BATCH_JOURNAL", message: `${run.path}: ${messageOf(error)}`, stack: "" });
-              },
-            },
-      subscriber: {
-        onDelivery,
-        onConnected: () => {
-          this.#tellReady();
-        },
-        onTrouble: (error, delayMs) => {
-          this.#reporter.trouble("PUBSUB", `${messageOf(error)}; again in ${Math.round(delayMs)} ms`);
-        },
-        onRefused: (subscription, error) => {
-          onFatal({ code: "SUBSCRIPTION", message: `${subscription}: ${messageOf(error)}`, stack: "" });
-        },
-        onLost: (lease) => {
-          this.#settlement.lost(lease);
-        },
+    const { edges, fleet, onFatal, onEnd } = this.options;
+    const { delivery, workers } = this.#config.job_config;
+    const { disconnected } = this.#readiness;
+    for (const input of this.#subscribed()) disconnected.add(input);
+    const capacity = fleet.workers * workers.concurrency;
+    const bounds = { capacity, messages: delivery.max_outstanding_messages, bytes: delivery.max_outstanding_bytes };
+    return edges.sources(bounds, {
+      onDelivery: (message) => {
+        this.#receive(message);
+      },
+      onConnected: (input) => {
+        disconnected.delete(input);
+        if (disconnected.size === 0) this.#tellReady();
+      },
+      onDisconnected: (input) => {
+        disconnected.add(input);
+      },
+      onTrouble: (message) => {
+        this.#reporter.trouble("PUBSUB", message);
+      },
+      onRefused: (code, message) => {
+        onFatal({ code, message, stack: "" });
+      },
+      onLost: (lease) => {
+        this.#settlement.lost(lease);
+      },
+      onEnd: () => {
+        if (!this.#config.pipeline_options.streaming) onEnd();
       },
     });
   }
 
+  #subscribed(): string[] {
+    return this.#config.job_config.events.inputs.filter((i) => i.type === "pubsub").map((i) => i.name);
+  }
+
   #tellReady(): void {
-    if (this.#state !== "connecting") return;
-    this.#state = "ready";
+    if (this.#readiness.phase !== "connecting") return;
+    this.#readiness.phase = "ready";
     const inputs = this.#config.job_config.events.inputs.map((i) =>
       i.type === "pubsub" ? i.subscription : i.location,
     );
@@ -206,29 +244,31 @@ export class Supervisor {
   }
 
   #makeDispatcher(): Dispatcher {
-    const { emit, onFatal } = this.options;
-    const timeoutMs = this.#config.job_config.delivery.timeout_ms;
+    const { emit, onFatal, observer, fleet, clock } = this.options;
     return new Dispatcher({
-      timeoutMs,
+      clock,
       fleet: {
-        ...this.options.fleet,
+        ...fleet,
         concurrency: this.#config.job_config.workers.concurrency,
-        timeoutMs,
+        timeoutMs: this.#config.job_config.delivery.timeout_ms,
         onFatal,
         onRestart: (how, delayMs) => {
+          observer.restarted();
           this.#reporter.trouble("WORKER_RESTART", `a worker died (${how}); another is started in ${delayMs} ms`);
         },
         onReloaded: ({ directory }) => {
           emit({ event: "reloaded", job: this.#job.jobName, directory });
         },
         onReloadFailed: (failure, { directory }) => {
-          const { code, message, stack } = failure;
-          emit({ event: "reload-failed", severity: "ERROR", job: this.#job.jobName, directory, code, message, stack });
+          emit({ event: "reload-failed", severity: "ERROR", job: this.#job.jobName, directory, ...failure });
         },
       },
       onReady: () => void this.#connect(),
       onResult: (work, result) => void this.#settlement.settle(work, result),
-      onDeath: (work, death) => void this.#settlement.carryOut(judgeDeath(death), work),
+      onDeath: (work, death) => {
+        observer.attempted(work, undefined);
+        void this.#settlement.carryOut(judgeDeath(death), work);
+      },
       onLog: (worker, work, log) => {
         this.#reporter.log(worker, work, log);
       },
@@ -236,25 +276,48 @@ export class Supervisor {
         this.#reporter.printed(worker, stream, line);
       },
       onMetrics: (metrics) => {
-        this.#metrics.add(metrics);
+        observer.reported(metrics);
       },
     });
   }
 
-  /** Begins to receive once a worker is ready and dead letters have somewhere to go. */
+  #makePause(): Pause {
+    const { pause_after: after } = this.#config.job_config.delivery;
+    return new Pause({
+      // A batch job has its end, and a file for its dead letters.
+      after: this.#config.pipeline_options.streaming ? after : 0,
+      clock: this.#clock,
+      onPause: (failed) => {
+        const message = `${failed} different messages in a row failed: the job pauses, and tries one now and then until one succeeds`;
+        this.#readiness.paused = message;
+        this.#dispatcher.hold();
+        for (const source of this.#sources.all) source.pause();
+        this.options.emit({ event: "paused", severity: "ERROR", job: this.#job.jobName, failed, message });
+      },
+      onTrial: () => {
+        this.#dispatcher.tryOne();
+      },
+      onResume: () => {
+        this.#readiness.paused = "";
+        this.#dispatcher.goOn();
+        for (const source of this.#sources.all) source.resume();
+        this.options.emit({ event: "resumed", job: this.#job.jobName });
+      },
+    });
+  }
+
+  /** Begins to receive once a worker is ready and what the job needs is there. */
   async #connect(): Promise<void> {
-    if (this.#state !== "starting") return;
-    this.#state = "connecting";
-    const topic = this.#config.job_config.delivery.dead_letter;
-    if (deadLetterKind(topic) === "topic") {
-      await untilTopicExists(this.options.clients.publisher, topic, this.#stopped.signal, (message) => {
-        this.#reporter.trouble("DEAD_LETTER_TOPIC", message);
-      });
-    }
+    if (this.#readiness.phase !== "starting") return;
+    this.#readiness.phase = "connecting";
+    await this.options.edges.untilReady(this.#stopped.signal, (message) => {
+      this.#readiness.waitingFor = message;
+      this.#reporter.trouble("DEAD_LETTER_TOPIC", message);
+    });
+    this.#readiness.waitingFor = "";
     if (this.#stopped.signal.aborted || this.#draining) return;
     for (const source of this.#sources.all) source.start();
-    const connects = this.#config.job_config.events.inputs.some((i) => i.type === "pubsub");
-    if (!connects) this.#tellReady();
+    if (this.#subscribed().length === 0) this.#tellReady();
   }
 
   // ---- in
@@ -265,7 +328,9 @@ export class Supervisor {
       return;
     }
     this.#lastId += 1n;
-    const intake = takeIn(delivery, this.#lastId, this.#config, this.#job);
+    const receipt = { id: this.#lastId, now: this.#clock.now() };
+    const intake = takeIn(delivery, receipt, this.#config, this.#job);
+    this.options.observer.received(intake.work);
     if (this.#inHand.take(intake.work) !== undefined) void this.#admit(intake);
   }
 

@@ -17,7 +17,6 @@ export type Verdict =
 
 /** How often a message may lose the race for its output before that counts as an attempt. */
 const maxOvertaken = 20;
-const longestDelayMs = 60_000;
 
 export function judgeFailure(work: Work, failure: Failure): Verdict {
   const { code, message, node } = failure;
@@ -39,15 +38,11 @@ export function judgeFailure(work: Work, failure: Failure): Verdict {
   }
 }
 
-export function judgeDeath(death: Death): Verdict {
-  if (!death.charged) return { kind: "again" };
-  const reason = death.timedOut
-    ? { code: "TIMEOUT", message: `it took longer than it may, and its worker was ended (${death.how})`, node: "" }
-    : { code: "WORKER_DIED", message: `its worker died (${death.how})`, node: "" };
-  return { kind: "charge", reason };
+export function judgeDeath({ code, message, charged }: Death): Verdict {
+  return charged ? { kind: "charge", reason: { code, message, node: "" } } : { kind: "again" };
 }
 
-/** Milliseconds before the next attempt: the first delay, doubled with each charged attempt, up to a minute. */
-export function retryDelay(firstMs: number, charged: number): number {
-  return Math.min(firstMs * 2 ** (charged - 1), longestDelayMs);
+/** Milliseconds before the next attempt: the first delay, doubled with each one that failed, up to the longest. */
+export function retryDelay(firstMs: number, failed: number, longestMs: number): number {
+  return Math.min(firstMs * 2 ** (failed - 1), longestMs);
 }

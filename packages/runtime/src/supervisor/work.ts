@@ -1,5 +1,6 @@
 import type { KlioMessage } from "../message/index.js";
 import type { DeadLetterRecord } from "../batch/records.js";
+import type { TraceContext } from "../engine/tracing.js";
 import type { Delivery, Lease } from "./source.js";
 
 /** One message in hand: from its receipt until it is acknowledged or given back. */
@@ -18,6 +19,8 @@ export interface Work {
   readonly encoded: Uint8Array;
   /** Milliseconds since the epoch. */
   readonly receivedAt: number;
+  /** When its last attempt began; milliseconds since the epoch. */
+  startedAt: number;
   /** Starts of user code. */
   starts: number;
   /** Attempts that count against it. */
@@ -26,9 +29,15 @@ export interface Work {
   overtaken: number;
   /** Attempts that failed for a reason that is not the message's, e.g. storage that does not answer. */
   postponed: number;
+  /** The trace it belongs to. */
+  readonly trace: TraceContext | undefined;
+  /** Number of the worker that has it, or had it last; 0: none yet. */
+  worker: number;
+  /** The node whose user code it is in. */
+  node: string | undefined;
   /** Its output messages, or its dead letter, are on their way. */
   publishing: boolean;
-  /** It was in a worker that died beside others: it runs with nothing beside it. */
+  /** It was in a worker that died: it runs in quarantine, with nothing beside it. */
   alone: boolean;
   /** Lines for file outputs. */
   lines: (readonly [output: string, line: string])[];

@@ -1,45 +1,22 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import {
-  type Failure,
-  type Log,
-  type Metric,
-  type Result,
-  SupervisorFrameSchema,
-  type WorkerFrame,
-  WorkerFrameSchema,
-} from "../../gen/worker_pb.js";
+import { type Result, SupervisorFrameSchema, type WorkerFrame, WorkerFrameSchema } from "../../gen/worker_pb.js";
 import { FrameChannel, piecesOf, protocolVersion } from "../protocol/frames.js";
+import { Tickets } from "./tickets.js";
+import type { Limits } from "../limits.js";
 import type { Work } from "./work.js";
+import type { Build, Killing, Worker, WorkerEvents, WorkerOptions } from "./worker.js";
 
-export interface WorkerOptions {
-  readonly number: number;
+export interface ProcessOptions extends WorkerOptions {
   /** Path of the worker's entry. */
   readonly entry: string;
-  readonly concurrency: number;
-  readonly timeoutMs: number;
-  readonly environment: NodeJS.ProcessEnv;
-}
-
-/** What a worker runs. */
-export interface Build {
-  /** The built job; absolute. */
-  readonly directory: string;
-  /** Its effective configuration. */
-  readonly configJson: string;
-}
-
-export interface WorkerEvents {
-  ready(worker: WorkerProcess): void;
-  fatal(worker: WorkerProcess, failure: Failure): void;
-  result(worker: WorkerProcess, work: Work, result: Result): void;
-  log(worker: WorkerProcess, work: Work | undefined, log: Log): void;
-  metrics(metrics: readonly Metric[]): void;
-  /** A line that user code printed. */
-  printed(worker: WorkerProcess, stream: "stdout" | "stderr", line: string): void;
-  died(worker: WorkerProcess, how: string): void;
+  readonly limits: Limits;
+  /** Its temporary files go here; the folder is made, and removed when the worker is dead. */
+  readonly folder: string;
 }
 
 const heartbeatMs = 1_000;
@@ -49,27 +26,27 @@ const closeGraceMs = 1_000;
 const blockedAfterMs = 2.5 * heartbeatMs;
 
 /** One worker: a child in a process group of its own, and the messages it has in hand. */
-export class WorkerProcess {
+export class WorkerProcess implements Worker {
   readonly inHand = new Map<bigint, Work>();
-  /** The message for whose timeout it was killed, and whether its event loop was blocked then. */
-  killedFor: { readonly work: Work; readonly blocked: boolean } | undefined;
+  killing: Killing | undefined;
   build: Build | undefined;
-  /** Whether it has answered for a message yet. */
   useful = false;
   readonly #child: ChildProcess;
   readonly #channel: FrameChannel<typeof SupervisorFrameSchema, typeof WorkerFrameSchema>;
+  readonly #tickets: Tickets;
   #credit = 0;
   #lastHeartbeat = Date.now();
 
   constructor(
-    readonly options: WorkerOptions,
+    readonly options: ProcessOptions,
     readonly events: WorkerEvents,
   ) {
+    mkdirSync(options.folder, { recursive: true });
     this.#child = spawn(process.execPath, ["--enable-source-maps", options.entry], {
       // 3: frames to the worker, 4: frames from it, 5: its lifeline
       stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe"],
       detached: true,
-      env: options.environment,
+      env: { ...process.env, TMPDIR: options.folder },
     });
     const [, , , toWorker, fromWorker] = this.#child.stdio;
     this.#channel = new FrameChannel(
@@ -78,10 +55,20 @@ export class WorkerProcess {
       WorkerFrameSchema,
       fromWorker as Readable,
     );
+    this.#tickets = new Tickets(options.limits, (ticket) => {
+      this.#send({ case: "grant", value: { ticket } });
+    });
     this.#listen();
   }
 
-  /** Gives the worker what it runs. Before that it only waits, with everything of its own loaded. */
+  get number(): number {
+    return this.options.number;
+  }
+
+  get quarantine(): boolean {
+    return this.options.quarantine;
+  }
+
   configure(build: Build): void {
     const { concurrency } = this.options;
     this.build = build;
@@ -103,10 +90,9 @@ export class WorkerProcess {
     return Math.max(0, this.#credit - this.inHand.size);
   }
 
-  /** Ends it because a message took too long. The first such message stands for it. */
-  killFor(work: Work): void {
-    this.killedFor ??= { work, blocked: Date.now() - this.#lastHeartbeat > blockedAfterMs };
-    this.kill();
+  /** Without a heartbeat for a while its event loop is blocked. */
+  get blocked(): boolean {
+    return Date.now() - this.#lastHeartbeat > blockedAfterMs;
   }
 
   assign(works: readonly Work[]): void {
@@ -122,6 +108,7 @@ export class WorkerProcess {
       message: work.encoded,
       source: work.delivery.input,
       timeoutMs,
+      ...(work.trace === undefined ? {} : { trace: { ...work.trace } }),
     }));
     for (const piece of piecesOf(inputs, (input) => input.message.length + 200)) {
       this.#send({ case: "bundle", value: { inputs: piece } });
@@ -132,13 +119,16 @@ export class WorkerProcess {
     this.#send({ case: "cancel", value: { id: work.id, reason } });
   }
 
-  /** Tells the worker that the job is stopping; `final`: that nothing more will come, so that it ends. */
   drain(final: boolean): void {
     this.#send({ case: "drain", value: { final } });
   }
 
-  /** Ends the worker and everything it started. */
-  kill(): void {
+  disown(): void {
+    this.inHand.clear();
+  }
+
+  kill(why?: Killing): void {
+    this.killing ??= why;
     if (this.#child.pid === undefined) return;
     try {
       process.kill(-this.#child.pid, "SIGKILL");
@@ -177,6 +167,9 @@ export class WorkerProcess {
       if (over) return;
       over = true;
       for (const pipe of this.#child.stdio) pipe?.destroy();
+      this.#tickets.close();
+      // What cannot be removed now goes with the job's folder.
+      void rm(this.options.folder, { recursive: true, force: true }).catch(() => undefined);
       this.events.died(this, how);
     };
     this.#child.once("exit", (code, signal) => {
@@ -216,11 +209,31 @@ export class WorkerProcess {
       case "metrics":
         this.events.metrics(frame.value.metrics);
         break;
-      case "heartbeat":
       case "enter":
+        this.#withWork(frame.value.id, (work) => {
+          this.events.entered(this, work, frame.value.node, frame.value.timeoutMs);
+        });
+        break;
+      case "leave":
+        this.#withWork(frame.value.id, (work) => {
+          this.events.left(this, work, frame.value.node);
+        });
+        break;
+      case "acquire":
+        this.#tickets.acquire(frame.value.ticket, frame.value.limit, frame.value.size);
+        break;
+      case "release":
+        this.#tickets.release(frame.value.ticket);
+        break;
+      case "heartbeat":
       case undefined:
         break;
     }
+  }
+
+  #withWork(id: bigint, then: (work: Work) => void): void {
+    const work = this.inHand.get(id);
+    if (work !== undefined) then(work);
   }
 
   #answer(result: Result): void {

@@ -1,8 +1,10 @@
+export type { Described } from "./described.js";
+export type { TestOptions } from "./test-config.js";
 export {
+  type RawTestMessage,
   testJob,
   type TestedObject,
   type TestJob,
   type TestMessage,
-  type TestOptions,
   type TestResult,
 } from "./test-job.js";

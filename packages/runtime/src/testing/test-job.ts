@@ -1,28 +1,28 @@
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import type { EffectiveConfig } from "@klio/config/effective";
+import { type Failure, Failure_Kind, type Result } from "../../gen/worker_pb.js";
 import type { Job } from "../api/define-job.js";
+import type { Duration } from "../api/duration.js";
+import type { MetricReport } from "../api/metrics.js";
 import type { UploadedObject } from "../api/uploaded-object.js";
-import { type AttemptResult, runAttempt } from "../engine/attempt.js";
-import type { Engine } from "../engine/engine.js";
-import { type Graph, layOut } from "../engine/graph.js";
-import type { LogEntry, MetricEntry } from "../engine/sink.js";
-import { childId, requestMessage } from "../message/index.js";
+import { layOut } from "../engine/graph.js";
+import type { LogEntry, Sink } from "../engine/sink.js";
+import { InlineWorker } from "../inline/worker.js";
+import { Limits } from "../limits.js";
+import { encodeMessage, klioIdAttribute, requestMessage } from "../message/index.js";
 import { MemoryStore } from "../objects/memory-store.js";
-
-export interface TestOptions {
-  /** Names of the event inputs. Default: one, `pubsub0`. */
-  readonly inputs?: readonly string[];
-  /** The job's own keys of `job_config`. */
-  readonly config?: Readonly<Record<string, unknown>>;
-  /** Objects of the data input, by name: the element and its suffix. */
-  readonly objects?: Readonly<Record<string, Uint8Array | string>>;
-  /** `file_suffix` of the data input, e.g. `.wav`. */
-  readonly inputSuffix?: string;
-  /** `file_suffix` of the data output, e.g. `.png`. */
-  readonly outputSuffix?: string;
-}
+import type { OutcomeEvent, RuntimeEvent } from "../supervisor/events.js";
+import type { OutcomeName } from "../supervisor/outcome-name.js";
+import { noObserver } from "../supervisor/observer.js";
+import { writeNames } from "../supervisor/outputs.js";
+import type { Status } from "../supervisor/status.js";
+import { Supervisor } from "../supervisor/supervisor.js";
+import type { Work } from "../supervisor/work.js";
+import type { WorkerEvents, WorkerOptions } from "../supervisor/worker.js";
+import { Performer } from "../worker/performer.js";
+import { FakeClock } from "./fake-clock.js";
+import { MemoryEdges } from "./memory-edges.js";
+import type { Described } from "./described.js";
+import { describeMessage } from "./described-message.js";
+import { inputBucket, outputBucket, testConfig, type TestOptions } from "./test-config.js";
 
 export interface TestMessage {
   /** Name of the event input it comes from. Default: the first. */
@@ -30,6 +30,17 @@ export interface TestMessage {
   readonly element: string;
   readonly payload?: Uint8Array | string;
   readonly force?: boolean;
+  readonly ping?: boolean;
+  /** Its stable id. Default: `test-1`, `test-2`, … A message with the id of another is a repetition of that. */
+  readonly klioId?: string;
+  readonly orderingKey?: string;
+}
+
+/** A message as bytes, which may be no KlioMessage at all. */
+export interface RawTestMessage {
+  readonly input?: string;
+  readonly data: Uint8Array;
+  readonly attributes?: Readonly<Record<string, string>>;
 }
 
 export interface TestedObject extends UploadedObject {
@@ -40,165 +51,250 @@ export interface TestedObject extends UploadedObject {
 
 /** What became of one message. */
 export interface TestResult {
-  readonly outcome: "processed" | "passed-through" | "skipped" | "failed";
-  /** Why it was skipped, passed through, or failed. */
+  readonly outcome: OutcomeName;
+  /** Why it was skipped, passed through, or failed; empty otherwise. */
   readonly reason: string;
-  /** What user code threw, when it failed. */
+  /** What user code threw in the last attempt, when that failed. */
   readonly error:
     | { readonly message: string; readonly code: string; readonly stack: string; readonly permanent: boolean }
     | undefined;
-  readonly messages: readonly {
-    readonly element: string;
-    readonly payload: Uint8Array;
-    /** The payload as text. */
-    readonly text: string;
-    readonly klioId: string;
-  }[];
+  /** Starts of user code. */
+  readonly attempts: number;
+  /** Attempts that counted against it. */
+  readonly charged: number;
+  readonly acknowledged: boolean;
+  /** Output messages. */
+  readonly messages: readonly Described[];
+  /** Its dead letter: the message's own bytes, and why it ended as attributes. */
+  readonly deadLetter: { readonly data: Uint8Array; readonly attributes: Readonly<Record<string, string>> } | undefined;
   /** In the order of their uploads. */
   readonly objects: readonly TestedObject[];
+  /** Of all attempts. */
   readonly logs: readonly LogEntry[];
-  readonly metrics: readonly MetricEntry[];
+  readonly metrics: readonly MetricReport[];
 }
 
+/** A job under test. */
 export interface TestJob {
   /** Sends one message through the job and tells what became of it. Never rejects for what user code throws. */
-  send(message: string | TestMessage): Promise<TestResult>;
-  /** Takes an object of the data input away. */
+  send(message: string | TestMessage | RawTestMessage): Promise<TestResult>;
+  /** Puts an object into the data input, or takes one away. */
+  putInput(name: string, data: Uint8Array | string): void;
   removeInput(name: string): void;
+  /** The bytes of an object of the data output; undefined when there is none. */
+  output(name: string): Uint8Array | undefined;
+  /** Time stands still but for delays before another try or attempt, over which it jumps; `advance` moves it. */
+  readonly clock: {
+    /** Milliseconds since the epoch. */
+    now(): number;
+    advance(by: Duration): Promise<void>;
+  };
+  status(): Status;
+  /** Stops the job as SIGTERM does: what is in hand is finished, or given back after `advance("30s")`. Runs `teardown`. */
+  stop(): Promise<void>;
 }
 
-const inputLocation = "gs://test-input";
-const outputLocation = "gs://test-output";
+interface Notes {
+  readonly logs: LogEntry[];
+  readonly metrics: MetricReport[];
+  failure: Failure | undefined;
+  objects: TestedObject[];
+}
 
 /**
- * Runs a job in the real engine with its edges in memory: no broker, no storage, no process.
+ * Runs a job in the real engine and supervisor with its edges in memory: no broker, no storage, no process.
  * A wrong graph or configuration rejects the first `send`.
  */
 export function testJob(job: Job, options: TestOptions = {}): TestJob {
-  const store = new MemoryStore();
-  for (const [name, data] of Object.entries(options.objects ?? {})) {
-    store.put({ bucket: "test-input", name }, typeof data === "string" ? Buffer.from(data) : data);
+  return new JobUnderTest(job, options);
+}
+
+class JobUnderTest implements TestJob {
+  readonly clock = new FakeClock(Date.UTC(2026, 0, 1));
+  readonly #store = new MemoryStore();
+  readonly #edges: MemoryEdges;
+  readonly #supervisor: Supervisor;
+  readonly #notes = new Map<string, Notes>();
+  readonly #waiting = new Map<string, (event: OutcomeEvent) => void>();
+  #started: Promise<void> | undefined;
+  #settleStart: { resolve(): void; reject(error: Error): void } | undefined;
+  #sent = 0;
+
+  constructor(job: Job, options: TestOptions) {
+    const config = testConfig(options);
+    const { events, dependencies, workers } = config.job_config;
+    for (const [name, data] of Object.entries(options.objects ?? {})) this.putInput(name, data);
+    this.#edges = new MemoryEdges(
+      events.inputs.map((i) => i.name),
+      dependencies.map((d) => ({ jobName: d.job_name, gcpProject: d.gcp_project })),
+    );
+    const limits = new Limits(workers.limits);
+    const make = async () => {
+      const graph = await layOut(job, config);
+      return Performer.make({ job, graph, config, store: this.#store, clock: this.clock, limits, abandonAfterMs: 0 });
+    };
+    this.#supervisor = new Supervisor({
+      config,
+      edges: this.#edges,
+      emit: (event) => {
+        this.#note(event);
+      },
+      observer: noObserver,
+      clock: this.clock,
+      fleet: {
+        start: (of, tell) => new NotedWorker(of, this.#noting(tell), make, (work) => this.#notesOf(work)),
+        build: { directory: "", configJson: "" },
+        workers: 1,
+        memory: Infinity,
+        warm: false,
+        onRetired: () => undefined,
+      },
+      onFatal: ({ message }) => {
+        this.#settleStart?.reject(new Error(message));
+      },
+      onEnd: () => undefined,
+    });
   }
-  const config = effectiveFor(options);
-  let engine: Promise<Engine> | undefined;
-  let sent = 0;
-  return {
-    removeInput: (name) => {
-      store.objects.delete(`${inputLocation}/${name}`);
-    },
-    send: async (message) => {
-      engine ??= makeEngine(job, config, store);
-      sent += 1;
-      return runOne(await engine, store, typeof message === "string" ? { element: message } : message, `test-${sent}`);
-    },
-  };
-}
 
-async function makeEngine(job: Job, config: EffectiveConfig, store: MemoryStore): Promise<Engine> {
-  const graph: Graph = await layOut(job, config);
-  const states = new Map<string, unknown>();
-  for (const node of graph.nodes.values()) states.set(node.path, await node.transform.setup?.());
-  const temporaryFolder = () => mkdtemp(join(tmpdir(), "klio-test-"));
-  return { config, graph, store, states, temporaryFolder, draining: () => false };
-}
-
-async function runOne(engine: Engine, store: MemoryStore, message: TestMessage, klioId: string): Promise<TestResult> {
-  const logs: LogEntry[] = [];
-  const metrics: MetricEntry[] = [];
-  const request = requestMessage({ element: message.element, force: message.force ?? false });
-  if (request.data !== undefined) request.data.payload = Buffer.from(message.payload ?? "");
-  const result = await runAttempt(
-    engine,
-    {
-      klioId,
-      input: message.input ?? firstInput(engine),
-      attempt: 1,
-      message: request,
-      signal: new AbortController().signal,
-    },
-    { log: (entry) => logs.push(entry), metric: (entry) => metrics.push(entry), enter: () => undefined },
-  );
-  return { ...describe(result, engine.config.job_name, klioId, store), logs, metrics };
-}
-
-function firstInput(engine: Engine): string {
-  return engine.config.job_config.events.inputs[0]?.name ?? "";
-}
-
-function describe(result: AttemptResult, job: string, klioId: string, store: MemoryStore) {
-  if (result.kind === "failed") {
-    const { message, code, stack, kind } = result.failure;
-    const error = { message, code, stack, permanent: kind === "permanent" };
-    return { outcome: "failed" as const, reason: message, error, messages: [], objects: [] };
+  async send(message: string | TestMessage | RawTestMessage): Promise<TestResult> {
+    await this.#start();
+    this.#sent += 1;
+    const messageId = `test-${this.#sent}`;
+    this.#notes.set(messageId, { logs: [], metrics: [], failure: undefined, objects: [] });
+    const ended = new Promise<OutcomeEvent>((resolve) => this.#waiting.set(messageId, resolve));
+    const given = typeof message === "string" ? { element: message } : message;
+    this.#edges.deliver({
+      messageId,
+      input: given.input ?? this.#edges.inputs[0] ?? "",
+      orderingKey: "orderingKey" in given ? (given.orderingKey ?? "") : "",
+      publishTime: this.clock.now(),
+      ...("data" in given ? { data: given.data, attributes: given.attributes ?? {} } : encoded(given)),
+    });
+    return this.#describe(messageId, await ended);
   }
-  const messages = result.outputs.map(({ element, payload, node, tag, index }) => ({
-    element,
-    payload,
-    text: Buffer.from(payload).toString(),
-    klioId: childId(klioId, job, node, tag, index),
-  }));
-  const objects = result.objects.map((object) => ({
-    ...object,
-    name: object.uri.slice(`${outputLocation}/`.length),
-    data: store.objects.get(object.uri)?.data ?? new Uint8Array(),
-  }));
-  return { outcome: result.kind, reason: result.reason, error: undefined, messages, objects };
+
+  putInput(name: string, data: Uint8Array | string): void {
+    this.#store.put({ bucket: inputBucket, name }, typeof data === "string" ? Buffer.from(data) : data);
+  }
+
+  removeInput(name: string): void {
+    this.#store.objects.delete(`gs://${inputBucket}/${name}`);
+  }
+
+  output(name: string): Uint8Array | undefined {
+    return this.#store.objects.get(`gs://${outputBucket}/${name}`)?.data;
+  }
+
+  status(): Status {
+    return this.#supervisor.status();
+  }
+
+  async stop(): Promise<void> {
+    await this.#supervisor.drain("the test stops it");
+  }
+
+  #start(): Promise<void> {
+    this.#started ??= new Promise((resolve, reject) => {
+      this.#settleStart = { resolve, reject };
+      this.#supervisor.start();
+    });
+    return this.#started;
+  }
+
+  #note(event: RuntimeEvent): void {
+    if (event.event === "ready") this.#settleStart?.resolve();
+    if (event.event !== "outcome") return;
+    // A repetition that came while the first was in hand ends with it.
+    const { acknowledged, givenBack } = this.#edges;
+    for (const [id, end] of [...this.#waiting]) {
+      if (id !== event.message_id && !acknowledged.has(id) && !givenBack.has(id)) continue;
+      this.#waiting.delete(id);
+      end(event);
+    }
+  }
+
+  #noting(events: WorkerEvents): WorkerEvents {
+    return {
+      ...events,
+      result: (worker, work, result) => {
+        this.#noteResult(work, result);
+        events.result(worker, work, result);
+      },
+    };
+  }
+
+  #noteResult(work: Work, { outcome }: Result): void {
+    const notes = this.#notesOf(work);
+    notes.failure = outcome.case === "failure" ? outcome.value : undefined;
+    if (outcome.case !== "done") return;
+    notes.objects = outcome.value.objects.map(({ uri, size, generation, write }) => ({
+      uri,
+      size: Number(size),
+      generation: String(generation),
+      write: writeNames[write],
+      name: uri.slice(`gs://${outputBucket}/`.length),
+      data: this.#store.objects.get(uri)?.data ?? new Uint8Array(),
+    }));
+  }
+
+  #notesOf(work: Work): Notes {
+    return this.#notes.get(work.delivery.messageId) ?? { logs: [], metrics: [], failure: undefined, objects: [] };
+  }
+
+  #describe(messageId: string, event: OutcomeEvent): TestResult {
+    const notes = this.#notes.get(event.message_id);
+    const dead = this.#edges.deadLetters.find((m) => m.from === event.message_id);
+    const { failure } = notes ?? {};
+    return {
+      outcome: event.outcome,
+      reason: event.reason ?? "",
+      error: failure === undefined || event.outcome === "given-back" ? undefined : described(failure),
+      attempts: event.attempts,
+      charged: event.charged,
+      acknowledged: this.#edges.acknowledged.has(messageId),
+      messages: this.#edges.published.filter((m) => m.from === event.message_id).map(describeMessage),
+      deadLetter: dead === undefined ? undefined : { data: dead.data, attributes: dead.attributes },
+      objects: notes?.objects ?? [],
+      logs: notes?.logs ?? [],
+      metrics: notes?.metrics ?? [],
+    };
+  }
 }
 
-function effectiveFor(options: TestOptions): EffectiveConfig {
-  const check = { skip_klio_existence_check: false };
-  return {
-    version: 2,
-    job_name: "test-job",
-    pipeline_options: { project: "test-project", runner: "DirectRunner", streaming: true },
-    job_config: {
-      allow_non_klio_messages: false,
-      events: {
-        inputs: (options.inputs ?? ["pubsub0"]).map((name) => ({
-          type: "pubsub",
-          name,
-          subscription: `projects/test-project/subscriptions/${name}`,
-        })),
-        outputs: [
-          { type: "pubsub", name: "pubsub0", topic: "projects/test-project/topics/out", skip_klio_write: false },
-        ],
+/** An inline worker whose logs and metrics are kept by message. */
+class NotedWorker extends InlineWorker {
+  constructor(
+    options: WorkerOptions,
+    events: WorkerEvents,
+    make: () => Promise<Performer>,
+    readonly notesOf: (work: Work) => Notes,
+  ) {
+    super(options, events, make);
+  }
+
+  protected override sinkOf(work: Work): Sink {
+    const sink = super.sinkOf(work);
+    const { logs, metrics } = this.notesOf(work);
+    return {
+      ...sink,
+      log: (entry) => {
+        logs.push(entry);
+        sink.log(entry);
       },
-      data: {
-        inputs:
-          options.objects === undefined
-            ? []
-            : [
-                {
-                  type: "gcs",
-                  name: "gcs0",
-                  location: inputLocation,
-                  file_suffix: options.inputSuffix ?? "",
-                  ping: false,
-                  ...check,
-                },
-              ],
-        outputs: [
-          {
-            type: "gcs",
-            name: "gcs0",
-            location: outputLocation,
-            file_suffix: options.outputSuffix ?? "",
-            force: false,
-            ...check,
-          },
-        ],
+      metric: (metric) => {
+        metrics.push(metric);
+        sink.metric(metric);
       },
-      dependencies: [],
-      delivery: {
-        attempts: 1,
-        retry_delay_ms: 0,
-        timeout_ms: 0,
-        ack_deadline_ms: 60_000,
-        grace_period_ms: 30_000,
-        dead_letter: "none",
-      },
-      workers: { count: 1, concurrency: 1 },
-      user: options.config ?? {},
-    },
-  };
+    };
+  }
+}
+
+function encoded({ element, payload = "", force = false, ping = false, klioId }: TestMessage) {
+  const request = requestMessage({ element, force, ping });
+  if (request.data !== undefined) request.data.payload = Buffer.from(payload);
+  return { data: encodeMessage(request), attributes: klioId === undefined ? {} : { [klioIdAttribute]: klioId } };
+}
+
+function described({ message, code, stack, kind }: Failure) {
+  return { message, code, stack, permanent: kind === Failure_Kind.PERMANENT };
 }

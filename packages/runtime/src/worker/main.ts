@@ -1,8 +1,5 @@
 import { create, fromBinary } from "@bufbuild/protobuf";
-import { mkdtemp } from "node:fs/promises";
 import { Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { EffectiveConfig } from "@klio/config/effective";
 import { KlioMessageSchema } from "../../gen/klio_pb.js";
 import {
@@ -13,18 +10,17 @@ import {
   SupervisorFrameSchema,
   WorkerFrameSchema,
 } from "../../gen/worker_pb.js";
-import { AttemptTimeout, runAttempt } from "../engine/attempt.js";
-import type { Engine } from "../engine/engine.js";
-import { graphDigest, JobError, layOut } from "../engine/graph.js";
-import { emulatorUrl } from "../emulator-url.js";
-import { FileStore } from "../objects/file-store.js";
-import { GcsStore } from "../objects/gcs-store.js";
-import { RoutedStore } from "../objects/routed-store.js";
+import { realClock } from "../clock.js";
+import { layOut } from "../engine/graph.js";
 import { FrameChannel, protocolVersion } from "../protocol/frames.js";
 import { runtimeVersion } from "../version.js";
+import { describeFatal } from "./fatal.js";
 import { loadJob } from "./load-job.js";
 import { Outbox } from "./outbox.js";
+import { Performer } from "./performer.js";
+import { RemoteLimits } from "./remote-limits.js";
 import { toResult } from "./results.js";
+import { makeStore } from "./store.js";
 import { watchSupervisor } from "./watcher.js";
 
 const channel = new FrameChannel(
@@ -34,80 +30,41 @@ const channel = new FrameChannel(
   new Socket({ fd: 3, readable: true, writable: false }),
 );
 const outbox = new Outbox(channel);
-const running = new Map<bigint, AbortController>();
-let engine: Engine | undefined;
-let draining = false;
+const limits = new RemoteLimits(
+  (ticket, limit, size) => {
+    outbox.acquire(ticket, limit, size);
+  },
+  (ticket) => {
+    outbox.release(ticket);
+  },
+);
+let performer: Performer | undefined;
 
 async function configure(frame: Configure): Promise<void> {
   const config = JSON.parse(frame.configJson) as EffectiveConfig;
   try {
-    const graph = await layOut(await loadJob(frame.jobDir), config);
-    const emulator = emulatorUrl(process.env["STORAGE_EMULATOR_HOST"]);
-    const buckets = () =>
-      new GcsStore({
-        project: config.pipeline_options.project,
-        ...(emulator === undefined ? {} : { emulator }),
-      });
-    const store = new RoutedStore(() => new FileStore(), buckets);
-    const states = new Map<string, unknown>();
-    for (const node of graph.nodes.values()) {
-      if (node.transform.setup !== undefined) states.set(node.path, await node.transform.setup());
-    }
-    const temporaryFolder = () => mkdtemp(join(tmpdir(), "item-"));
-    engine = { config, graph, store, states, temporaryFolder, draining: () => draining };
-    outbox.ready(graphDigest(graph), frame.concurrency);
+    const job = await loadJob(frame.jobDir);
+    const graph = await layOut(job, config);
+    const store = makeStore(config.pipeline_options.project);
+    performer = await Performer.make({ job, graph, config, store, clock: realClock, limits });
+    outbox.ready(performer.digest, frame.concurrency);
     setInterval(() => {
       outbox.heartbeat();
     }, frame.heartbeatMs);
   } catch (error) {
-    fatal(error);
+    const { code, message, stack } = describeFatal(error);
+    outbox.fatal(create(FailureSchema, { kind: Failure_Kind.PERMANENT, code, message, stack }));
   }
 }
 
-function fatal(error: unknown): void {
-  const known = error instanceof JobError;
-  const cause = known && error.cause instanceof Error ? error.cause : error;
-  outbox.fatal(
-    create(FailureSchema, {
-      kind: Failure_Kind.PERMANENT,
-      code: known ? error.code : "SETUP",
-      message: error instanceof Error ? error.message : String(error),
-      stack: cause instanceof Error ? (cause.stack ?? "") : "",
-    }),
-  );
-}
-
-async function processInput(input: Input): Promise<void> {
-  if (engine === undefined) return;
-  const controller = new AbortController();
-  running.set(input.id, controller);
-  const timer =
-    input.timeoutMs === 0
-      ? undefined
-      : setTimeout(() => {
-          controller.abort(new AttemptTimeout(`it took longer than ${input.timeoutMs} ms`));
-        }, input.timeoutMs);
-  const started = process.hrtime.bigint();
-  const result = await runAttempt(
-    engine,
-    {
-      klioId: input.klioId,
-      input: input.source,
-      attempt: input.attempt,
-      message: fromBinary(KlioMessageSchema, input.message),
-      signal: controller.signal,
-    },
+async function perform(input: Input): Promise<void> {
+  if (performer === undefined) return;
+  const started = performance.now();
+  const result = await performer.perform(
+    { ...input, message: fromBinary(KlioMessageSchema, input.message), trace: input.trace },
     outbox.sinkOf(input.id),
   );
-  clearTimeout(timer);
-  running.delete(input.id);
-  outbox.result(toResult(input.id, (process.hrtime.bigint() - started) / 1_000n, result));
-}
-
-async function end(): Promise<void> {
-  for (const node of engine?.graph.nodes.values() ?? []) {
-    await node.transform.teardown?.(engine?.states.get(node.path) as never);
-  }
+  outbox.result(toResult(input.id, performance.now() - started, result));
 }
 
 // An orderly exit would wait for the watcher's thread, which blocks; this also ends what user code left running.
@@ -134,14 +91,17 @@ channel.receive(({ frame }) => {
       void configure(frame.value);
       break;
     case "bundle":
-      for (const input of frame.value.inputs) void processInput(input);
+      for (const input of frame.value.inputs) void perform(input);
       break;
     case "cancel":
-      running.get(frame.value.id)?.abort(new Error(frame.value.reason));
+      performer?.cancel(frame.value.id, frame.value.reason);
+      break;
+    case "grant":
+      limits.granted(frame.value.ticket);
       break;
     case "drain":
-      draining = true;
-      if (frame.value.final) void end().finally(endGroup);
+      performer?.drain();
+      if (frame.value.final) void (performer?.tearDown() ?? Promise.resolve()).finally(endGroup);
       break;
     case undefined:
       break;

@@ -2,7 +2,6 @@ import { create } from "@bufbuild/protobuf";
 import {
   type Failure,
   Failure_Kind,
-  type LogSchema,
   Metric_Kind,
   type MetricSchema,
   type Result,
@@ -11,7 +10,9 @@ import {
   WorkerFrameSchema,
 } from "../../gen/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { MetricEntry, Sink } from "../engine/sink.js";
+import type { MetricReport } from "../api/metrics.js";
+import { fieldsJson, maxLogLength } from "../engine/fields-json.js";
+import type { Sink } from "../engine/sink.js";
 import { type FrameChannel, maxFrameBytes, piecesOf, sharedFrameBytes } from "../protocol/frames.js";
 
 /** What a worker says: results and metrics of one turn of the event loop travel in one frame each. */
@@ -39,6 +40,14 @@ export class Outbox {
     this.#send({ case: "heartbeat", value: { rssBytes: BigInt(process.memoryUsage.rss()) } });
   }
 
+  acquire(ticket: number, limit: string, size: number): void {
+    this.#send({ case: "acquire", value: { ticket, limit, size } });
+  }
+
+  release(ticket: number): void {
+    this.#send({ case: "release", value: { ticket } });
+  }
+
   result(result: Result): void {
     this.#entered.delete(result.id);
     this.#results.push(resultBytes(result) > maxFrameBytes - sharedFrameBytes ? tooLarge(result) : result);
@@ -48,17 +57,24 @@ export class Outbox {
   sinkOf(id: bigint): Sink {
     return {
       log: ({ severity, message, fields, node }) => {
-        const fieldsJson = toJson(fields);
-        const log: MessageInitShape<typeof LogSchema> = { id, severity, node, message: cut(message), fieldsJson };
-        this.#send({ case: "log", value: log });
+        const value = { id, severity, node, message: cut(message), fieldsJson: fieldsJson(fields) };
+        this.#send({ case: "log", value });
       },
       metric: (metric) => {
-        this.#metrics.push({ ...metric, kind: kinds[metric.kind] });
+        this.#metrics.push({ ...metric, tags: { ...metric.tags }, kind: kinds[metric.kind] });
         this.#flushSoon();
       },
-      enter: (node) => {
+      enter: (node, timeoutMs) => {
+        if (timeoutMs > 0) {
+          // At once: user code may block the event loop from here on.
+          this.#send({ case: "enter", value: { id, node, timeoutMs } });
+          return;
+        }
         this.#entered.set(id, node);
         this.#flushSoon();
+      },
+      leave: (node) => {
+        this.#send({ case: "leave", value: { id, node } });
       },
     };
   }
@@ -83,14 +99,11 @@ export class Outbox {
   }
 }
 
-const kinds: Readonly<Record<MetricEntry["kind"], Metric_Kind>> = {
+const kinds: Readonly<Record<MetricReport["kind"], Metric_Kind>> = {
   counter: Metric_Kind.COUNTER,
   gauge: Metric_Kind.GAUGE,
   timer: Metric_Kind.TIMER,
 };
-
-/** Characters of one log entry; what is longer is cut. */
-const maxLogLength = 65_536;
 
 function cut(text: string): string {
   return text.length > maxLogLength ? `${text.slice(0, maxLogLength)}… (${text.length} characters)` : text;
@@ -105,13 +118,4 @@ function tooLarge({ id, durationUs }: Result): Result {
 function resultBytes({ outcome }: Result): number {
   if (outcome.case !== "done") return 1_000;
   return outcome.value.outputs.reduce((sum, o) => sum + o.payload.length + o.element.length + 200, 200);
-}
-
-function toJson(fields: Readonly<Record<string, unknown>>): string {
-  try {
-    const json = JSON.stringify(fields);
-    return json.length > maxLogLength ? JSON.stringify({ cut: json.slice(0, maxLogLength) }) : json;
-  } catch {
-    return JSON.stringify({ unserialisable: Object.keys(fields) });
-  }
 }

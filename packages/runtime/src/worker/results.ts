@@ -20,16 +20,23 @@ const doneKinds = {
 const writes = { uploaded: Object_Write.UPLOADED, adopted: Object_Write.ADOPTED, kept: Object_Write.KEPT } as const;
 
 /** An attempt's result as the protocol carries it. */
-export function toResult(id: bigint, durationUs: bigint, result: AttemptResult): Result {
+export function toResult(id: bigint, durationMs: number, result: AttemptResult): Result {
+  const taken = {
+    id,
+    durationUs: microseconds(durationMs),
+    nodes: result.nodes.map(({ node, ms, calls }) => ({ node, calls, durationUs: microseconds(ms) })),
+    bytesRead: BigInt(result.bytesRead),
+  };
   if (result.kind === "failed") {
     const { failure } = result;
     const value = { ...failure, kind: failureKinds[failure.kind] };
-    return create(ResultSchema, { id, durationUs, outcome: { case: "failure", value } });
+    return create(ResultSchema, { ...taken, outcome: { case: "failure", value } });
   }
   const outputs = result.outputs.map((o) => ({
     ...o,
     element: Buffer.from(o.element),
     passThrough: result.kind === "passed-through",
+    ...(result.trace === undefined ? {} : { trace: { ...result.trace } }),
   }));
   const objects = result.objects.map((o) => ({
     uri: o.uri,
@@ -38,5 +45,15 @@ export function toResult(id: bigint, durationUs: bigint, result: AttemptResult):
     write: writes[o.write],
   }));
   const value = { kind: doneKinds[result.kind], reason: result.reason, outputs, objects };
-  return create(ResultSchema, { id, durationUs, outcome: { case: "done", value } });
+  return create(ResultSchema, { ...taken, outcome: { case: "done", value } });
+}
+
+/** The answer for an attempt that took too long and was given up. */
+export function toFailure(id: bigint, code: string, message: string): Result {
+  const value = { kind: Failure_Kind.TIMEOUT, code, message };
+  return create(ResultSchema, { id, outcome: { case: "failure", value } });
+}
+
+function microseconds(ms: number): bigint {
+  return BigInt(Math.round(ms * 1_000));
 }

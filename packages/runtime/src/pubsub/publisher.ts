@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PublisherClient } from "@google-cloud/pubsub/build/src/v1/index.js";
-import { type OutgoingMessage, type Output, RejectedError } from "./output.js";
-import { messageOf, Status, statusOf } from "./pubsub-clients.js";
+import { type OutgoingMessage, type Output, RejectedError } from "../supervisor/output.js";
+import { messageOf } from "../error-message.js";
+import { Status, statusOf } from "./clients.js";
 
 interface Pending {
   readonly message: OutgoingMessage;

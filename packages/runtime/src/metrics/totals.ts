@@ -1,10 +1,22 @@
 import { type Metric, Metric_Kind } from "../../gen/worker_pb.js";
-import type { MetricTotal } from "./events.js";
+
+/** What user code reported under one name in one node with the same tags. */
+export interface MetricTotal {
+  readonly name: string;
+  readonly node: string;
+  readonly kind: "counter" | "gauge" | "timer";
+  readonly tags: Readonly<Record<string, string>>;
+  /** Counter: the sum. Gauge: the last value. Timer: the mean, in nanoseconds. */
+  readonly value: number;
+  /** How often it was reported. */
+  readonly count: number;
+}
 
 interface Total {
   readonly name: string;
   readonly node: string;
   readonly kind: MetricTotal["kind"];
+  readonly tags: Readonly<Record<string, string>>;
   sum: number;
   last: number;
   count: number;
@@ -24,11 +36,11 @@ export class MetricTotals {
   readonly #totals = new Map<string, Total>();
 
   add(metrics: readonly Metric[]): void {
-    for (const { kind: wireKind, name, node, value } of metrics) {
+    for (const { kind: wireKind, name, node, value, tags } of metrics) {
       const kind = kinds[wireKind];
-      const key = JSON.stringify([kind, node, name]);
+      const key = JSON.stringify([kind, node, name, Object.entries(tags).sort()]);
       if (kind === undefined || (!this.#totals.has(key) && this.#totals.size >= maxTotals)) continue;
-      const total = this.#totals.get(key) ?? { name, node, kind, sum: 0, last: 0, count: 0 };
+      const total = this.#totals.get(key) ?? { name, node, kind, tags, sum: 0, last: 0, count: 0 };
       total.sum += value;
       total.last = value;
       total.count += 1;
@@ -37,10 +49,11 @@ export class MetricTotals {
   }
 
   all(): MetricTotal[] {
-    return [...this.#totals.values()].map(({ name, node, kind, sum, last, count }) => ({
+    return [...this.#totals.values()].map(({ name, node, kind, tags, sum, last, count }) => ({
       name,
       node,
       kind,
+      tags,
       value: kind === "counter" ? sum : kind === "gauge" ? last : sum / count,
       count,
     }));

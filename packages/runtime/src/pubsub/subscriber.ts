@@ -1,6 +1,7 @@
 import type { SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.js";
-import { messageOf, Status, statusOf } from "./pubsub-clients.js";
-import type { Delivery, Lease, Source } from "./source.js";
+import { messageOf } from "../error-message.js";
+import { Status, statusOf } from "./clients.js";
+import type { Delivery, Lease, Source } from "../supervisor/source.js";
 
 export interface SubscriberOptions {
   readonly client: SubscriberClient;
@@ -14,6 +15,8 @@ export interface SubscriberOptions {
   readonly onDelivery: (delivery: Delivery) => void;
   /** The stream is open, for the first time or again. */
   readonly onConnected: () => void;
+  /** The stream is not open any more. */
+  readonly onDisconnected: () => void;
   /** The stream broke; it will be opened again after `delayMs`. */
   readonly onTrouble: (error: unknown, delayMs: number) => void;
   /** The stream cannot be opened, and trying again will not help. */
@@ -35,7 +38,7 @@ interface Received {
 }
 
 const firstDelayMs = 100;
-const longestDelayMs = 5_000;
+const longestDelayMs = 2_000;
 const maxIdsPerRequest = 1_000;
 /** How long acknowledgements wait for company, in milliseconds. */
 const ackBatchMs = 5;
@@ -64,10 +67,20 @@ export class Subscriber implements Source {
     void this.#probe();
   }
 
+  pause(): void {
+    this.stopPulling();
+  }
+
+  resume(): void {
+    this.#pulling = true;
+    this.#open();
+  }
+
   /** Ends the stream. Leases go on until they are given up. */
   stopPulling(): void {
     this.#pulling = false;
     clearTimeout(this.#retry);
+    this.#retry = undefined;
     // Only cancel ends the call: what is published meanwhile would go to a dead stream otherwise.
     this.#stream?.cancel();
     this.#stream?.destroy();
@@ -175,6 +188,7 @@ export class Subscriber implements Source {
   #reopen(error: unknown): void {
     this.#stream = undefined;
     if (!this.#pulling) return;
+    this.options.onDisconnected();
     const status = statusOf(error);
     const hopeless: readonly (number | undefined)[] = [
       Status.notFound,
@@ -240,23 +254,34 @@ export class Subscriber implements Source {
   }
 
   async #extend(leases: readonly Lease[]): Promise<void> {
-    const { ackDeadlineMs, onLost } = this.options;
+    const { ackDeadlineMs } = this.options;
     const asked = Date.now();
+    // A process that was stopped for a while finds its leases expired; the service does not say so when it is asked to extend them.
+    const held = this.#withoutExpired(leases);
+    if (held.length === 0) return;
     try {
       await this.#modify(
-        leases.map((l) => l.ackId),
+        held.map((l) => l.ackId),
         Math.round(ackDeadlineMs / 1_000),
       );
-      for (const lease of leases) lease.confirmedUntil = asked + ackDeadlineMs;
+      for (const lease of held) lease.confirmedUntil = asked + ackDeadlineMs;
     } catch (error) {
-      for (const lease of leases) {
-        if (lease.confirmedUntil > Date.now() || !this.#leases.has(lease)) continue;
-        lease.lost = true;
-        this.#drop(lease);
-        onLost(lease);
-      }
+      this.#withoutExpired(held);
       this.options.onTrouble(new Error(`leases could not be extended: ${messageOf(error)}`), ackDeadlineMs / 3);
     }
+  }
+
+  /** Tells of leases that are lost, and returns the others. */
+  #withoutExpired(leases: readonly Lease[]): Lease[] {
+    const now = Date.now();
+    return leases.filter((lease) => {
+      if (!this.#leases.has(lease)) return false;
+      if (lease.confirmedUntil > now) return true;
+      lease.lost = true;
+      this.#drop(lease);
+      this.options.onLost(lease);
+      return false;
+    });
   }
 
   async #modify(ackIds: string[], ackDeadlineSeconds: number): Promise<void> {

@@ -13,7 +13,7 @@ export interface Clients {
 
 /** `emulator` is `host:port`; absent: Pub/Sub with the application's default credentials. */
 export function connect(emulator: string | undefined): Clients {
-  const options = emulator === undefined ? {} : emulatorOptions(emulator);
+  const options = { ...reconnect, ...(emulator === undefined ? {} : emulatorOptions(emulator)) };
   const publisher = new PublisherClient(options);
   const subscriber = new SubscriberClient(options);
   return {
@@ -29,6 +29,13 @@ function emulatorOptions(address: string) {
   return { ...pubsubAddress(address), sslCreds: grpc.credentials.createInsecure(), projectId: "emulator" };
 }
 
+// A broker that comes back is found at once: left alone, gRPC waits up to two minutes before it looks again.
+// https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md
+const reconnect = {
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 2_000,
+};
+
 /** Status codes: https://grpc.io/docs/guides/status-codes/ */
 export const Status = {
   cancelled: 1,
@@ -42,8 +49,4 @@ export const Status = {
 export function statusOf(error: unknown): number | undefined {
   const code: unknown = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
   return typeof code === "number" ? code : undefined;
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

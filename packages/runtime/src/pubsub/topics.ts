@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PublisherClient } from "@google-cloud/pubsub/build/src/v1/index.js";
-import { messageOf, Status, statusOf } from "./pubsub-clients.js";
+import { messageOf } from "../error-message.js";
+import { Status, statusOf } from "./clients.js";
 
 const againMs = 5_000;
 

@@ -1,0 +1,44 @@
+import { type Attributes, metrics } from "@opentelemetry/api";
+import type { MetricReport, MetricsBackend } from "../api/metrics.js";
+
+type Record = (value: number, attributes: Attributes) => void;
+
+/** User code's metrics in OpenTelemetry; they go nowhere until the job registers a provider (docs/guide/metrics.md). */
+export function otelMetrics(): MetricsBackend {
+  const instruments = new Map<string, Record>();
+  return {
+    report: ({ kind, name, node, tags, value }: MetricReport) => {
+      const key = `${kind} ${name}`;
+      let record = instruments.get(key);
+      if (record === undefined) {
+        record = instrument(kind, name);
+        instruments.set(key, record);
+      }
+      record(value, { ...tags, "klio.node": node });
+    },
+  };
+}
+
+function instrument(kind: MetricReport["kind"], name: string): Record {
+  const meter = metrics.getMeter("@klio/runtime");
+  switch (kind) {
+    case "counter": {
+      const counter = meter.createUpDownCounter(name);
+      return (value, attributes) => {
+        counter.add(value, attributes);
+      };
+    }
+    case "gauge": {
+      const gauge = meter.createGauge(name);
+      return (value, attributes) => {
+        gauge.record(value, attributes);
+      };
+    }
+    case "timer": {
+      const histogram = meter.createHistogram(name, { unit: "s" });
+      return (value, attributes) => {
+        histogram.record(value / 1e9, attributes);
+      };
+    }
+  }
+}

@@ -1,0 +1,146 @@
+import { create } from "@bufbuild/protobuf";
+import { LogSchema, Metric_Kind, MetricSchema, type Result } from "../../gen/worker_pb.js";
+import { fieldsJson } from "../engine/fields-json.js";
+import type { Sink } from "../engine/sink.js";
+import type { Build, Killing, Worker, WorkerEvents, WorkerOptions } from "../supervisor/worker.js";
+import type { Work } from "../supervisor/work.js";
+import { describeFatal } from "../worker/fatal.js";
+import type { Performer } from "../worker/performer.js";
+import { toFailure, toResult } from "../worker/results.js";
+
+/** Makes what runs a build's code. Throws what loading it, laying it out, or its `setup` throws. */
+export type MakePerformer = (build: Build) => Promise<Performer>;
+
+/** Runs the job's code in the supervisor's own process. Nothing protects that from the code, and nobody can end a call. */
+export class InlineWorker implements Worker {
+  readonly inHand = new Map<bigint, Work>();
+  readonly pid = 0;
+  readonly quarantine = false;
+  readonly killing: Killing | undefined = undefined;
+  readonly blocked = false;
+  build: Build | undefined;
+  useful = false;
+  #performer: Performer | undefined;
+  #over = false;
+
+  constructor(
+    readonly options: WorkerOptions,
+    readonly events: WorkerEvents,
+    readonly make: MakePerformer,
+  ) {}
+
+  get number(): number {
+    return this.options.number;
+  }
+
+  get ready(): boolean {
+    return this.#performer !== undefined && !this.#over;
+  }
+
+  get room(): number {
+    return this.ready ? Math.max(0, this.options.concurrency - this.inHand.size) : 0;
+  }
+
+  configure(build: Build): void {
+    this.build = build;
+    this.make(build).then(
+      (performer) => {
+        if (this.#over) return;
+        this.#performer = performer;
+        this.events.ready(this);
+      },
+      (error: unknown) => {
+        this.events.fatal(this, describeFatal(error));
+      },
+    );
+  }
+
+  assign(works: readonly Work[]): void {
+    for (const work of works) {
+      work.starts += 1;
+      this.inHand.set(work.id, work);
+      void this.#perform(work);
+    }
+  }
+
+  cancel(work: Work, reason: string): void {
+    this.#performer?.cancel(work.id, reason);
+  }
+
+  drain(final: boolean): void {
+    this.#performer?.drain();
+    if (final) void this.#end();
+  }
+
+  disown(): void {
+    this.inHand.clear();
+  }
+
+  /** A message that takes too long is given up: its code goes on, and can write nothing any more. Else it all ends. */
+  kill(why?: Killing): void {
+    if (why?.work === undefined) {
+      void this.#end();
+      return;
+    }
+    const { work, code, message } = why;
+    this.#answer(work, work.starts, toFailure(work.id, code, message));
+  }
+
+  async #end(): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    for (const work of this.inHand.values()) this.cancel(work, "the job is stopping");
+    await this.#performer?.tearDown().catch((error: unknown) => {
+      this.events.printed(this, "stderr", `tear-down failed: ${String(error)}`);
+    });
+    this.events.died(this, "it was ended");
+  }
+
+  async #perform(work: Work): Promise<void> {
+    if (this.#performer === undefined) return;
+    const started = performance.now();
+    const attempt = work.starts;
+    const result = await this.#performer.perform(
+      {
+        id: work.id,
+        klioId: work.klioId,
+        source: work.delivery.input,
+        attempt,
+        message: work.message,
+        timeoutMs: this.options.timeoutMs,
+        trace: work.trace,
+      },
+      this.sinkOf(work),
+    );
+    this.#answer(work, attempt, toResult(work.id, performance.now() - started, result));
+  }
+
+  #answer(work: Work, attempt: number, result: Result): void {
+    // It was disowned, or given up, and perhaps begun again since.
+    if (work.starts !== attempt || !this.inHand.delete(work.id)) return;
+    this.useful = true;
+    this.events.result(this, work, result);
+  }
+
+  protected sinkOf(work: Work): Sink {
+    return {
+      log: ({ severity, message, node, fields }) => {
+        const log = create(LogSchema, { id: work.id, severity, message, node, fieldsJson: fieldsJson(fields) });
+        this.events.log(this, this.inHand.get(work.id), log);
+      },
+      metric: (metric) => {
+        this.events.metrics([
+          create(MetricSchema, { ...metric, tags: { ...metric.tags }, kind: metricKinds[metric.kind] }),
+        ]);
+      },
+      enter: (node) => {
+        work.node = node;
+      },
+      leave: () => {
+        work.node = undefined;
+      },
+    };
+  }
+}
+
+const metricKinds = { counter: Metric_Kind.COUNTER, gauge: Metric_Kind.GAUGE, timer: Metric_Kind.TIMER } as const;

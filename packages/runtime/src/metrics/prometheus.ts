@@ -1,0 +1,191 @@
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { type Metric, Object_Write, type Result } from "../../gen/worker_pb.js";
+import type { OutcomeName } from "../supervisor/outcome-name.js";
+import type { Observer } from "../supervisor/observer.js";
+import type { Work } from "../supervisor/work.js";
+import { type MetricTotal, MetricTotals } from "./totals.js";
+
+/** Figures that are read when somebody asks. */
+export interface Live {
+  readonly inFlightMessages: number;
+  readonly inFlightBytes: number;
+  /** Seconds since the oldest message in hand was published. */
+  readonly oldestSeconds: number;
+  readonly ready: boolean;
+  readonly workers: readonly { readonly number: number; readonly bytes: number }[];
+}
+
+// From a few milliseconds to hours: media jobs have all of them.
+const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600];
+
+/** The job's metrics as Prometheus reads them. Names and units: https://prometheus.io/docs/practices/naming/ */
+export class PrometheusMetrics implements Observer {
+  readonly totals = new MetricTotals();
+  readonly #registry = new Registry();
+  readonly #received = this.#counter("klio_messages_received_total", "Messages received.", ["input"]);
+  readonly #receivedBytes = this.#counter("klio_message_bytes_received_total", "Bytes of messages received.", [
+    "input",
+  ]);
+  readonly #ended = this.#counter("klio_messages_total", "Messages that came to an end, by outcome.", ["outcome"]);
+  readonly #attempts = this.#counter("klio_attempts_total", "Starts of user code for a message.", []);
+  readonly #charged = this.#counter("klio_attempts_charged_total", "Attempts that count against their message.", [
+    "code",
+  ]);
+  readonly #restarts = this.#counter("klio_worker_restarts_total", "Workers that died and were replaced.", []);
+  readonly #bytesRead = this.#counter("klio_object_bytes_read_total", "Bytes of input objects read.", []);
+  readonly #bytesWritten = this.#counter("klio_object_bytes_written_total", "Bytes of output objects written.", []);
+  readonly #lag = this.#histogram("klio_message_lag_seconds", "From a message's publishing to its receipt.", []);
+  readonly #duration = this.#histogram("klio_message_duration_seconds", "From a message's receipt to its end.", [
+    "outcome",
+  ]);
+  readonly #nodes = this.#histogram("klio_transform_duration_seconds", "User code of a node, for one message.", [
+    "node",
+  ]);
+
+  constructor(
+    job: string,
+    readonly live: () => Live,
+  ) {
+    this.#registry.setDefaultLabels({ job });
+    this.#registerLive();
+  }
+
+  /** The text that a scrape gets. */
+  async text(): Promise<{ readonly body: string; readonly contentType: string }> {
+    const own = await this.#registry.metrics();
+    const users = await this.#userMetrics().metrics();
+    return { body: own + users, contentType: this.#registry.contentType };
+  }
+
+  /** The runtime's own metrics, for other back-ends. */
+  describe(): readonly {
+    readonly name: string;
+    readonly help: string;
+    readonly kind: "counter" | "gauge" | "histogram";
+  }[] {
+    return this.#registry.getMetricsAsArray().map((metric) => {
+      const { name, help } = metric as unknown as { readonly name: string; readonly help: string };
+      const kind = metric instanceof Histogram ? "histogram" : metric instanceof Counter ? "counter" : "gauge";
+      return { name, help, kind };
+    });
+  }
+
+  /** The values of one of them. */
+  async valuesOf(name: string) {
+    return (await this.#registry.getSingleMetric(name)?.get())?.values ?? [];
+  }
+
+  received({ delivery, receivedAt }: Work): void {
+    this.#received.inc({ input: delivery.input });
+    this.#receivedBytes.inc({ input: delivery.input }, delivery.data.length);
+    if (delivery.publishTime > 0) this.#lag.observe(Math.max(0, receivedAt - delivery.publishTime) / 1_000);
+  }
+
+  attempted(_work: Work, result: Result | undefined): void {
+    this.#attempts.inc();
+    if (result === undefined) return;
+    for (const { node, durationUs } of result.nodes) this.#nodes.observe({ node }, Number(durationUs) / 1e6);
+    if (result.bytesRead > 0n) this.#bytesRead.inc(Number(result.bytesRead));
+    if (result.outcome.case !== "done") return;
+    for (const object of result.outcome.value.objects) {
+      if (object.write === Object_Write.UPLOADED) this.#bytesWritten.inc(Number(object.size));
+    }
+  }
+
+  charged(code: string): void {
+    this.#charged.inc({ code });
+  }
+
+  ended(work: Work, outcome: OutcomeName): void {
+    this.#ended.inc({ outcome });
+    this.#duration.observe({ outcome }, (Date.now() - work.receivedAt) / 1_000);
+  }
+
+  restarted(): void {
+    this.#restarts.inc();
+  }
+
+  reported(metrics: readonly Metric[]): void {
+    this.totals.add(metrics);
+  }
+
+  #registerLive(): void {
+    const { live } = this;
+    const registers = [this.#registry];
+    const gauge = (name: string, help: string, read: (live: Live) => number) =>
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read(live()));
+        },
+      });
+    gauge("klio_in_flight_messages", "Messages in hand.", (l) => l.inFlightMessages);
+    gauge("klio_in_flight_bytes", "Bytes of the messages in hand.", (l) => l.inFlightBytes);
+    gauge("klio_oldest_message_seconds", "Since the oldest message in hand was published.", (l) => l.oldestSeconds);
+    gauge("klio_ready", "1 when the job takes in messages.", (l) => (l.ready ? 1 : 0));
+    new Gauge({
+      name: "klio_worker_memory_bytes",
+      help: "Resident memory of a worker and what it started.",
+      labelNames: ["worker"],
+      registers,
+      collect() {
+        this.reset();
+        for (const { number, bytes } of live().workers) this.set({ worker: String(number) }, bytes);
+      },
+    });
+  }
+
+  /** What user code reported, in a registry of its own: names and tags are the user's, and may be anything. */
+  #userMetrics(): Registry {
+    const registry = new Registry();
+    const byName = new Map<string, MetricTotal[]>();
+    for (const total of this.totals.all()) {
+      const name = `${userPrefix(total)}${suffixes[total.kind]}`;
+      byName.set(name, [...(byName.get(name) ?? []), total]);
+    }
+    for (const [name, totals] of byName) addUserMetric(registry, name, totals);
+    return registry;
+  }
+
+  #counter<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> {
+    return new Counter({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
+  }
+
+  #histogram<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Histogram<Label> {
+    return new Histogram({ name, help, labelNames: [...labelNames], buckets: seconds, registers: [this.#registry] });
+  }
+}
+
+const suffixes = { counter: "_total", gauge: "", timer: "_seconds" } as const;
+
+function userPrefix({ name }: MetricTotal): string {
+  return `klio_user_${legal(name)}`;
+}
+
+/** https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels */
+function legal(name: string): string {
+  return name.replaceAll(/[^A-Za-z0-9_]/g, "_");
+}
+
+function addUserMetric(registry: Registry, name: string, totals: readonly MetricTotal[]): void {
+  const labelsOf = ({ node, tags }: MetricTotal) => {
+    const own = Object.entries(tags).map(([key, value]) => [legal(key).replace(/^(?=\d|__)/, "tag_"), value] as const);
+    return { ...Object.fromEntries(own), node };
+  };
+  const labelNames = [...new Set(totals.flatMap((t) => Object.keys(labelsOf(t))))];
+  const registers = [registry];
+  const help = "Reported by the job's code.";
+  if (totals[0]?.kind === "timer") {
+    const sum = new Counter({ name: `${name}_sum`, help, labelNames, registers });
+    const count = new Counter({ name: `${name}_count`, help, labelNames, registers });
+    for (const total of totals) {
+      sum.inc(labelsOf(total), (total.value * total.count) / 1e9);
+      count.inc(labelsOf(total), total.count);
+    }
+    return;
+  }
+  const gauge = new Gauge({ name, help, labelNames, registers });
+  for (const total of totals) gauge.inc(labelsOf(total), total.value);
+}

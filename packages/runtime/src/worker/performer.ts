@@ -1,0 +1,109 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { EffectiveConfig } from "@klio/config/effective";
+import type { Clock } from "../clock.js";
+import { type AttemptResult, AttemptTimeout, runAttempt } from "../engine/attempt.js";
+import type { Engine, LimitClient } from "../engine/engine.js";
+import { type Graph, graphDigest } from "../engine/graph.js";
+import { otelMetrics } from "../engine/otel-metrics.js";
+import type { Sink } from "../engine/sink.js";
+import type { TraceContext } from "../engine/tracing.js";
+import type { Job } from "../api/define-job.js";
+import type { KlioMessage } from "../message/index.js";
+import type { ObjectStore } from "../objects/store.js";
+
+/** One message to be taken through the job once. */
+export interface Performance {
+  readonly id: bigint;
+  readonly klioId: string;
+  /** Name of the event input it came from. */
+  readonly source: string;
+  readonly attempt: number;
+  readonly message: KlioMessage;
+  /** Milliseconds; 0: no limit. */
+  readonly timeoutMs: number;
+  readonly trace: TraceContext | undefined;
+}
+
+export interface PerformerOptions {
+  readonly job: Job;
+  readonly graph: Graph;
+  readonly config: EffectiveConfig;
+  readonly store: ObjectStore;
+  readonly clock: Clock;
+  readonly limits: LimitClient;
+  readonly abandonAfterMs?: number;
+}
+
+/** Runs the job's code: its set-up, messages, its tear-down. */
+export class Performer {
+  readonly digest: string;
+  readonly #running = new Map<bigint, AbortController>();
+  #draining = false;
+
+  private constructor(
+    readonly options: PerformerOptions,
+    readonly engine: Engine,
+  ) {
+    this.digest = graphDigest(options.graph);
+  }
+
+  /** Throws what user code's `setup` throws. */
+  static async make(options: PerformerOptions): Promise<Performer> {
+    const { job, graph, config, store, clock, limits, abandonAfterMs } = options;
+    const states = new Map<string, unknown>();
+    for (const node of graph.nodes.values()) {
+      if (node.transform.setup !== undefined) states.set(node.path, await node.transform.setup());
+    }
+    const backends = [otelMetrics(), ...(job.metrics?.() ?? [])];
+    const made: Performer = new Performer(options, {
+      config,
+      graph,
+      store,
+      states,
+      temporaryFolder: () => mkdtemp(join(tmpdir(), "item-")),
+      draining: () => made.#draining,
+      clock,
+      limits,
+      backends,
+      abandonAfterMs,
+    });
+    return made;
+  }
+
+  /** Never rejects: what goes wrong is a failed result. */
+  async perform(performance: Performance, sink: Sink): Promise<AttemptResult> {
+    const { id, klioId, source, attempt, message, timeoutMs, trace } = performance;
+    const controller = new AbortController();
+    this.#running.set(id, controller);
+    const callOff =
+      timeoutMs === 0
+        ? undefined
+        : this.engine.clock.after(timeoutMs, () => {
+            controller.abort(new AttemptTimeout(`it took longer than ${timeoutMs} ms (delivery.timeout)`));
+          });
+    const input = { klioId, input: source, attempt, message, signal: controller.signal, trace };
+    const result = await runAttempt(this.engine, input, sink);
+    callOff?.();
+    // Inline, an attempt that was given up may end after the next has begun.
+    if (this.#running.get(id) === controller) this.#running.delete(id);
+    return result;
+  }
+
+  cancel(id: bigint, reason: string): void {
+    this.#running.get(id)?.abort(new Error(reason));
+  }
+
+  /** `ctx.draining` turns true. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  async tearDown(): Promise<void> {
+    for (const node of this.engine.graph.nodes.values()) {
+      await node.transform.teardown?.(this.engine.states.get(node.path) as never);
+    }
+    for (const backend of this.engine.backends) await backend.close?.();
+  }
+}
