@@ -25,7 +25,7 @@ export async function buildRuntime() {
   const heavy = { minifyWhitespace: true, minifySyntax: true, banner: requireBanner };
   const inputs = [
     ...(await bundle(join(source, "src/index.ts"), join(out, "index.js"))),
-    ...(await bundle(join(source, "src/testing/index.ts"), join(out, "testing.js"))),
+    ...(await bundle(join(source, "src/testing/index.ts"), join(out, "testing.js"), { banner: requireBanner })),
     ...(await bundle(join(source, "src/supervisor/main.ts"), join(out, "supervisor.js"), heavy)),
     ...(await bundle(join(source, "src/worker/main.ts"), join(out, "worker.js"), heavy)),
     ...(await bundle(join(source, "src/inline/main.ts"), join(out, "inline.js"), heavy)),

@@ -39,3 +39,12 @@ const bin = join(cache, "go");
 once(`fake-gcs-server ${peer}`, bin, peer, () =>
   run("go", ["install", `github.com/fsouza/fake-gcs-server@${peer}`], { GOBIN: bin, GOFLAGS: "-mod=mod" }),
 );
+
+// A test runner that jobs may use; klio's own tests do not.
+const jest = "30.4.2";
+const runner = join(cache, "jest");
+once(`jest ${jest}`, runner, jest, () => {
+  mkdirSync(runner, { recursive: true });
+  writeFileSync(join(runner, "package.json"), '{ "private": true }');
+  run("npm", ["install", "--silent", "--no-audit", "--no-fund", "--prefix", runner, `jest@${jest}`]);
+});

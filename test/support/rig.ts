@@ -117,13 +117,19 @@ export class Rig {
 
   async publish(
     elements: readonly string[],
-    more: { force?: boolean; orderingKey?: string; payload?: Uint8Array } = {},
+    more: {
+      force?: boolean;
+      orderingKey?: string;
+      payload?: Uint8Array;
+      attributes?: Readonly<Record<string, string>>;
+    } = {},
   ): Promise<string[]> {
     const topic = this.client.topic("fault-in", { messageOrdering: more.orderingKey !== undefined });
     return Promise.all(
       elements.map((element) =>
         topic.publishMessage({
           data: requestBytes(element, more),
+          attributes: { ...more.attributes },
           ...(more.orderingKey === undefined ? {} : { orderingKey: more.orderingKey }),
         }),
       ),

@@ -30,6 +30,12 @@ export function go(): Tool {
   }
 }
 
+/** Jest, as scripts/test-tools.mjs installs it. */
+export function jest(): Tool {
+  const path = join(root, "node_modules/.cache/klio/jest/node_modules/jest/bin/jest.js");
+  return { path: existsSync(path) ? path : undefined, missing: "jest is missing: node scripts/test-tools.mjs" };
+}
+
 /** The Cloud SDK's command. */
 export function gcloud(): Tool {
   const missing = "gcloud is missing: https://cloud.google.com/sdk/docs/install";

@@ -44,7 +44,9 @@ function checkAttribute(key: string, value: string): number {
   if (keyBytes === 0 || keyBytes > maxKeyBytes) {
     throw invalidArgument(`an attribute key has 1 to ${maxKeyBytes} bytes, "${key.slice(0, 40)}" has ${keyBytes}`);
   }
-  if (key.startsWith("goog")) throw invalidArgument(`attribute "${key}": keys must not begin with goog`);
+  // Client libraries have a name space of their own: https://cloud.google.com/pubsub/docs/open-telemetry-tracing
+  if (key.startsWith("goog") && !key.startsWith("googclient_"))
+    throw invalidArgument(`attribute "${key}": keys must not begin with goog`);
   if (valueBytes > maxValueBytes) {
     throw invalidArgument(`an attribute value has at most ${maxValueBytes} bytes, that of "${key}" has ${valueBytes}`);
   }
