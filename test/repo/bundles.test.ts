@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -26,6 +27,11 @@ describe("the runtime as it ships", () => {
         file,
       ).toEqual([]);
     }
+  });
+
+  it.each(["index.js", "testing.js"])("is imported by an ES module: %s", (entry) => {
+    const input = `import * as it from ${JSON.stringify(join(dist, "runtime", entry))}; console.log(Object.keys(it).length > 0);`;
+    expect(execFileSync(process.execPath, ["--input-type=module", "-"], { input }).toString()).toBe("true\n");
   });
 
   it("has no Pub/Sub in the worker, no Storage in the supervisor, and neither in what jobs import", () => {

@@ -32,9 +32,11 @@ describe("the spectrogram job", () => {
     ["a file that is no WAV", Buffer.from("hello, this is text"), "not a WAV file"],
     ["a truncated recording", wavFile(tone([440], 1, 8_000), { sampleRate: 8_000 }).subarray(0, 1_000), "truncated"],
   ])("gives up at once on %s", async (_, bytes, reason) => {
-    const result = await testJob(job, { objects: { "rec-1.wav": bytes }, ...suffixes }).send("rec-1");
+    const result = await testJob(job, { objects: { "rec-1.wav": bytes }, ...suffixes, attempts: 5 }).send("rec-1");
     expect(result.error).toMatchObject({ permanent: true, code: "BAD_WAV" });
+    expect(result).toMatchObject({ outcome: "dead-letter", attempts: 1, objects: [], messages: [] });
     expect(result.reason).toContain(reason);
+    expect(result.deadLetter?.attributes["klio-dead-letter-code"]).toBe("BAD_WAV");
   });
 
   it("gives up at once on a recording that is not there", async () => {

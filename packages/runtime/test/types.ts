@@ -1,4 +1,15 @@
-import { defineJob, defineTransform, type Item, json, merge, skip, tag } from "@klio/runtime";
+import {
+  defineJob,
+  defineTransform,
+  ExecError,
+  type Item,
+  json,
+  merge,
+  type MetricsBackend,
+  skip,
+  tag,
+} from "@klio/runtime";
+import { testJob, type TestResult } from "@klio/runtime/testing";
 
 // Checked by the compiler alone (npm run check): what is wrong here must be an error, what is right must not.
 
@@ -67,3 +78,149 @@ export const emptyBuild = defineJob({
 export const noJson = json({ f: () => 1 });
 // @ts-expect-error -- analyse has no untagged output
 export const untagged = defineJob({ build: (input) => input.apply(analyse).apply(plot) });
+
+const used = (..._values: unknown[]) => undefined;
+
+// ---- time limits, limits, tries
+
+export const limited = defineTransform("limited", {
+  timeout: "2m",
+  limit: "gpu",
+  retry: { tries: 3, delay: "1.5s" },
+  process: (item) => item.with("done"),
+});
+export const inNumbers = defineTransform("in-numbers", {
+  timeout: 120_000,
+  limit: 4,
+  retry: { tries: 2, delay: 0 },
+  process: (item) => item.with("done"),
+});
+const passing = { process: (item: Item) => item };
+// @ts-expect-error -- a duration is 2m, not 2 minutes
+export const wrongTimeout = defineTransform("wrong", { ...passing, timeout: "2 minutes" });
+// @ts-expect-error -- there are no days
+export const wrongUnit = defineTransform("wrong", { ...passing, retry: { tries: 2, delay: "1d" } });
+// @ts-expect-error -- a number stands before the unit
+export const wrongNumber = defineTransform("wrong", { ...passing, timeout: "soon" });
+// @ts-expect-error -- how often must be said
+export const noTries = defineTransform("wrong", { ...passing, retry: { delay: "1s" } });
+// @ts-expect-error -- a limit is a number or a name
+export const wrongLimit = defineTransform("wrong", { ...passing, limit: true });
+export const stateOfTeardown = defineTransform("teardown", {
+  setup: () => Promise.resolve({ close: () => undefined }),
+  teardown: (state) => {
+    state.close();
+  },
+  process: (item, ctx) => {
+    ctx.state.close();
+    return item;
+  },
+});
+export const wrongTeardown = defineTransform("teardown", {
+  setup: () => ({ close: () => undefined }),
+  teardown: (state) => {
+    // @ts-expect-error -- the state has no such method
+    const shut: { shut: unknown } = state;
+    used(shut);
+  },
+  process: (item) => item,
+});
+
+// ---- programs
+
+export const programs = defineTransform("programs", {
+  async process(item, ctx) {
+    const { stdout, stderr } = await ctx.exec("ffprobe", ["-i", await ctx.file(item)], {
+      maxBytes: 1_000,
+      env: { A: "b" },
+    });
+    const [bytes, text]: readonly [Uint8Array, string] = [stdout, stderr];
+    await ctx.upload(item, ctx.execStream("ffmpeg", ["-"], { input: await ctx.open(item) }));
+    // @ts-expect-error -- arguments are a list
+    await ctx.exec("ffprobe", "-i");
+    // @ts-expect-error -- a stream has no bound
+    ctx.execStream("ffmpeg", [], { maxBytes: 1 });
+    // @ts-expect-error -- variables are text
+    await ctx.exec("ffprobe", [], { env: { A: 1 } });
+    return item.with(bytes.length > 0 ? text : "");
+  },
+});
+export function exitCodeOf(error: unknown): number | undefined {
+  // @ts-expect-error -- it is undefined when a signal ended the program
+  const sure: number = error instanceof ExecError ? error.exitCode : 0;
+  return sure;
+}
+
+// ---- metrics
+
+export const measured = defineTransform("measured", {
+  process(item, ctx) {
+    ctx.metrics.counter("frames").inc();
+    ctx.metrics.counter("frames", { codec: "opus" }).inc(2);
+    ctx.metrics.gauge("depth").set(0.5);
+    const nanoseconds: number = ctx.metrics.timer("decode").stop();
+    // @ts-expect-error -- tags are text
+    ctx.metrics.counter("frames", { channels: 2 });
+    // @ts-expect-error -- a gauge is set
+    const increased: { inc: unknown } = ctx.metrics.gauge("depth");
+    used(increased);
+    // @ts-expect-error -- it has run since timer(…)
+    const started: { start: unknown } = ctx.metrics.timer("decode");
+    used(started);
+    return item.with(`${nanoseconds}`);
+  },
+});
+const backend: MetricsBackend = {
+  report: ({ kind, name, node, tags, value }) => {
+    const text: string = `${kind} ${name} ${node} ${tags["codec"] ?? ""}`;
+    used(text, value);
+  },
+  close: () => Promise.resolve(),
+};
+export const withBackend = defineJob({ metrics: () => [backend], build: (input) => input.apply(measured) });
+// @ts-expect-error -- each worker makes its own
+export const sharedBackend = defineJob({ metrics: [backend], build: (input) => input.apply(measured) });
+// @ts-expect-error -- it must take reports
+export const deafBackend: MetricsBackend = { close: () => undefined };
+
+// ---- testing
+
+export async function tested(): Promise<void> {
+  const job = testJob(right, {
+    objects: { "a.wav": "text", "b.wav": new Uint8Array() },
+    attempts: 3,
+    retryDelay: "1s",
+    timeout: 500,
+    limits: { gpu: 1 },
+    parents: ["parent"],
+  });
+  const result: TestResult = await job.send({ element: "a", force: true, klioId: "x", orderingKey: "k" });
+  const raw = await job.send({ data: Buffer.from("x"), attributes: { a: "b" } });
+  const outcome:
+    | "processed"
+    | "passed-through"
+    | "skipped"
+    | "not-for-this-job"
+    | "duplicate"
+    | "sent-upstream"
+    | "dead-letter"
+    | "given-back" = raw.outcome;
+  // @ts-expect-error -- what failed for good is a dead letter
+  if (outcome === "failed") return;
+  // @ts-expect-error -- there is none when it did not fail
+  used(result.deadLetter.attributes);
+  // @ts-expect-error -- nor an error
+  used(result.error.code);
+  const facts: readonly [number, number, boolean] = [result.attempts, result.charged, result.acknowledged];
+  const write: "uploaded" | "adopted" | "kept" | undefined = result.objects[0]?.write;
+  const bytes: Uint8Array | undefined = job.output("a.png");
+  used(facts, write, bytes, job.clock.now(), job.status().ready);
+  await job.clock.advance("30s");
+  // @ts-expect-error -- minutes are m
+  await job.clock.advance("30min");
+  // @ts-expect-error -- a message names an element
+  await job.send({ force: true });
+  // @ts-expect-error -- there is no such option
+  testJob(right, { retries: 3 });
+  await job.stop();
+}

@@ -8,6 +8,7 @@ import { PubsubMessageSchema, SubscriptionSchema } from "../../gen/google/pubsub
 import { seekToTime } from "../../src/pubsub/broker/seek.js";
 import type { FaultEvent } from "../../src/fault-schedule.js";
 import { diskStorage } from "../../src/pubsub/log/storage.js";
+import { checkMessage } from "../../src/pubsub/message.js";
 import { completed } from "../../src/pubsub/services/subscription-resource.js";
 import { Bench, idsOf, Taker, textsOf } from "./bench-broker.js";
 
@@ -329,6 +330,12 @@ describe("faults", () => {
 });
 
 describe("attributes", () => {
+  it("may carry a client's trace, and begin with goog for nothing else", () => {
+    const check = (key: string) => checkMessage(create(PubsubMessageSchema, { attributes: { [key]: "x" } }));
+    for (const key of ["googclient_traceparent", "googclient_tracestate"]) expect(check(key)).toBe(key.length + 1);
+    for (const key of ["google-trace", "goog"]) expect(() => check(key)).toThrow("must not begin with goog");
+  });
+
   it("that would be no headers are left out of a push, not the message", async () => {
     const { createServer } = await import("node:http");
     const seen: string[] = [];

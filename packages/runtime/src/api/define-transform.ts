@@ -10,10 +10,14 @@ export interface RetryOptions {
   readonly delay?: Duration;
 }
 
+/** A step: its work, and how it is called. */
 export interface TransformDefinition<In, State, Result extends Outcome> {
-  /** Runs once in each worker before the first item; what it returns is `ctx.state`. A worker whose setup throws takes no messages. */
+  /**
+   * Runs once in each worker, for each node, before the first item; what it returns is `ctx.state`. When it throws as the job
+   * starts, the job ends (`SETUP`); later, the worker is started again.
+   */
   readonly setup?: () => State | Promise<State>;
-  /** Runs when a worker ends in order. */
+  /** Runs when a worker ends in order; a job that stops waits two seconds for it. */
   readonly teardown?: (state: State) => void | Promise<void>;
   /** Calls `process` again within one attempt when it throws or takes too long. A generator is called again only before its first output. */
   readonly retry?: RetryOptions;
@@ -27,7 +31,10 @@ export interface TransformDefinition<In, State, Result extends Outcome> {
    * `workers.limits` in klio-job.yaml, which several transforms can share.
    */
   readonly limit?: number | string;
-  /** One item in; one item, `skip(…)` or `tag(…)` out, or several from an async generator. */
+  /**
+   * The work. What it throws is an attempt that failed; a {@link PermanentError} ends the message at once.
+   * One item in; one item, `skip(…)` or `tag(…)` out, or several from an async generator.
+   */
   process(item: Item<In>, ctx: Context<State>): Result | Promise<Result> | AsyncGenerator<Result, void, undefined>;
 }
 

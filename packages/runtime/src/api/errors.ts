@@ -1,6 +1,6 @@
 /**
  * An error that no further attempt will mend: the message becomes a dead letter at once.
- * `code` is a short stable word for whoever sorts dead letters.
+ * `code` is a short stable word for whoever sorts dead letters (attribute `klio-dead-letter-code`). Default: `PERMANENT`.
  */
 export class PermanentError extends Error {
   /** User code and worker each have a copy of this class: instances of either are instances of both. */
@@ -18,7 +18,7 @@ export class PermanentError extends Error {
   }
 }
 
-/** The object an item names does not exist in the data input. */
+/** The object an item names does not exist in the data input. Its code is `INPUT_NOT_FOUND`. */
 export class InputNotFoundError extends PermanentError {
   static override [Symbol.hasInstance](value: unknown): boolean {
     return isPermanent(value) && value.name === "InputNotFoundError";
@@ -26,6 +26,7 @@ export class InputNotFoundError extends PermanentError {
 
   override readonly name = "InputNotFoundError";
 
+  /** `uri`: `gs://bucket/name`, or a file's path. */
   constructor(readonly uri: string) {
     super(`the input object does not exist: ${uri}`, { code: "INPUT_NOT_FOUND" });
   }

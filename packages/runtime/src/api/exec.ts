@@ -1,3 +1,4 @@
+/** How a program is run. */
 export interface ExecOptions {
   /** What the program reads from its standard input. Default: nothing. */
   readonly input?: Uint8Array | string | AsyncIterable<Uint8Array>;
@@ -9,6 +10,7 @@ export interface ExecOptions {
   readonly maxBytes?: number;
 }
 
+/** What a program put out that ended with exit code 0. */
 export interface ExecResult {
   readonly stdout: Uint8Array;
   /** As text. */

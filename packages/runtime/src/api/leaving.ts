@@ -13,7 +13,7 @@ export type Jsonable<Value> = Value extends string | number | boolean | null | u
       ? { readonly [Key in keyof Value]: Jsonable<Value[Key]> }
       : never;
 
-/** Declares a payload that leaves the job as JSON text: `item.with(json({ loudness }))`. */
+/** Declares a payload that leaves the job as JSON text, UTF-8: `item.with(json({ loudness }))`. */
 export function json<const Value>(value: Value & Jsonable<Value>): Json<Value> {
   return { kind: "klio.json", value };
 }

@@ -1,4 +1,4 @@
-/** Names and values that tell the figures of one metric apart, e.g. `{ codec: "opus" }`. Few different values: each is kept. */
+/** Names and values that tell the figures of one metric apart, e.g. `{ codec: "opus" }`. Few different values: each is kept, up to 10,000 in all. */
 export type Tags = Readonly<Record<string, string>>;
 
 /** Figures of the transform at hand; a name means the same within it. They go to every back-end (docs/guide/metrics.md). */
@@ -10,11 +10,12 @@ export interface Metrics {
 }
 
 export interface Counter {
-  /** Adds to the counter. Default: 1. */
+  /** Adds to the counter. Default: 1. Throws a TypeError for what is no finite number. */
   inc(by?: number): void;
 }
 
 export interface Gauge {
+  /** Reports a value; the last one counts. Throws a TypeError for what is no finite number. */
   set(value: number): void;
 }
 
@@ -35,11 +36,12 @@ export interface MetricReport {
 }
 
 /**
- * A place of one's own for metrics: `defineJob({ metrics: [backend], … })`. It lives in each worker. What it throws is logged
+ * A place of one's own for metrics: `defineJob({ metrics: () => [backend], … })`. It lives in each worker. What it throws is logged
  * and hurts no message.
  */
 export interface MetricsBackend {
+  /** Called for every figure, at once. */
   report(metric: MetricReport): void;
-  /** Called when a worker ends in order. */
+  /** Called when a worker ends in order, after every `teardown`; a job that stops waits two seconds for both. */
   close?(): void | Promise<void>;
 }

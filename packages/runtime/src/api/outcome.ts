@@ -14,7 +14,7 @@ export interface Tagged<Tag extends string, Payload> {
   readonly value: Item<Payload> | Payload;
 }
 
-/** Ends the item without an output. `reason` is logged and shown with the message's outcome. */
+/** Ends the item without an output. `reason` is logged and shown with the message's outcome, `skipped` when nothing else left the job. */
 export function skip(reason: string): Skip {
   return { kind: "klio.skip", reason };
 }

@@ -30,7 +30,7 @@ export interface GraphBuilder {
 export interface Pipeline<Outputs> {
   /** Only for the compiler. */
   readonly outputs?: Outputs;
-  /** Sends the untagged items through a transform. A transform that is applied twice needs a name for the second. */
+  /** Sends the untagged items through a transform. One that is applied twice needs a name for the second; a name that is there already throws a TypeError. */
   apply<Next>(transform: Transform<MainOf<Outputs>, Next>, name?: string): Pipeline<Next>;
   /** The items under each of the tags: `const [loud, quiet] = p.branch("loud", "quiet")`. */
   branch<const Tags extends readonly (keyof Outputs & string)[]>(
@@ -44,7 +44,7 @@ export interface Inputs {
   readonly [name: string]: Uint8Array;
 }
 
-/** Items of several pipelines together; their payloads may differ. */
+/** Items of several pipelines together; their payloads may differ. Throws a TypeError without any. */
 export function merge<const Pipelines extends readonly Pipeline<{ readonly main: unknown }>[]>(
   ...pipelines: Pipelines
 ): Pipeline<{ readonly main: MainOf<OutputsOf<Pipelines[number]>> }> {

@@ -1,6 +1,7 @@
 import type { DataInput, DataOutput, EffectiveConfig } from "@klio/config/effective";
 import { type Duration, milliseconds } from "../api/duration.js";
 
+/** What klio-job.yaml says of a job under test, and its input objects. */
 export interface TestOptions {
   /** Names of the event inputs. Default: one, `pubsub0`. */
   readonly inputs?: readonly string[];
@@ -14,13 +15,13 @@ export interface TestOptions {
   readonly outputSuffix?: string;
   /** `delivery.attempts`. Default: 1, so that the first failure ends a message. */
   readonly attempts?: number;
-  /** `delivery.retry_delay`. Default: 1 s, over which the test's clock jumps. */
+  /** `delivery.retry_delay`. Default: 1 s, over which the test's clock jumps; the longest delay is a minute. */
   readonly retryDelay?: Duration;
   /** `delivery.timeout`. Default: none. */
   readonly timeout?: Duration;
   /** `delivery.pause_after`. Default: 0, never. */
   readonly pauseAfter?: number;
-  /** `workers.limits`. */
+  /** `workers.limits`: places by name. */
   readonly limits?: Readonly<Record<string, number>>;
   /** `workers.concurrency`. Default: 4. */
   readonly concurrency?: number;

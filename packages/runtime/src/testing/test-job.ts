@@ -24,12 +24,16 @@ import type { Described } from "./described.js";
 import { describeMessage } from "./described-message.js";
 import { inputBucket, outputBucket, testConfig, type TestOptions } from "./test-config.js";
 
+/** A KlioMessage of version 2, for everyone. */
 export interface TestMessage {
   /** Name of the event input it comes from. Default: the first. */
   readonly input?: string;
   readonly element: string;
+  /** Default: empty. */
   readonly payload?: Uint8Array | string;
+  /** Recompute although the output exists. */
   readonly force?: boolean;
+  /** Pass through without being processed. */
   readonly ping?: boolean;
   /** Its stable id. Default: `test-1`, `test-2`, … A message with the id of another is a repetition of that. */
   readonly klioId?: string;
@@ -38,11 +42,13 @@ export interface TestMessage {
 
 /** A message as bytes, which may be no KlioMessage at all. */
 export interface RawTestMessage {
+  /** Name of the event input it comes from. Default: the first. */
   readonly input?: string;
   readonly data: Uint8Array;
   readonly attributes?: Readonly<Record<string, string>>;
 }
 
+/** An object that user code uploaded, adopted or found, and its bytes when the attempt ended. */
 export interface TestedObject extends UploadedObject {
   /** Name below the data output's location. */
   readonly name: string;
@@ -58,25 +64,30 @@ export interface TestResult {
   readonly error:
     | { readonly message: string; readonly code: string; readonly stack: string; readonly permanent: boolean }
     | undefined;
-  /** Starts of user code. */
+  /** Attempts, charged or not; 0 when no worker was asked. */
   readonly attempts: number;
   /** Attempts that counted against it. */
   readonly charged: number;
+  /** False when it was given back. */
   readonly acknowledged: boolean;
   /** Output messages. */
   readonly messages: readonly Described[];
   /** Its dead letter: the message's own bytes, and why it ended as attributes. */
   readonly deadLetter: { readonly data: Uint8Array; readonly attributes: Readonly<Record<string, string>> } | undefined;
-  /** In the order of their uploads. */
+  /** Of the attempt that ended it, in the order of their uploads; none when it failed. */
   readonly objects: readonly TestedObject[];
   /** Of all attempts. */
   readonly logs: readonly LogEntry[];
+  /** Of all attempts, as they were reported. */
   readonly metrics: readonly MetricReport[];
 }
 
 /** A job under test. */
 export interface TestJob {
-  /** Sends one message through the job and tells what became of it. Never rejects for what user code throws. */
+  /**
+   * Sends one message through the job and tells what became of it. Never rejects for what user code throws; rejects when the job
+   * cannot run: its graph, its configuration or its `setup`. Waits for as long as the message waits for a time that has not come.
+   */
   send(message: string | TestMessage | RawTestMessage): Promise<TestResult>;
   /** Puts an object into the data input, or takes one away. */
   putInput(name: string, data: Uint8Array | string): void;
@@ -87,8 +98,10 @@ export interface TestJob {
   readonly clock: {
     /** Milliseconds since the epoch. */
     now(): number;
+    /** Wakes whoever waits for a time that is over then, in the order of time. */
     advance(by: Duration): Promise<void>;
   };
+  /** What `/readyz` would say. */
   status(): Status;
   /** Stops the job as SIGTERM does: what is in hand is finished, or given back after `advance("30s")`. Runs `teardown`. */
   stop(): Promise<void>;
@@ -103,7 +116,7 @@ interface Notes {
 
 /**
  * Runs a job in the real engine and supervisor with its edges in memory: no broker, no storage, no process.
- * A wrong graph or configuration rejects the first `send`.
+ * A wrong graph or configuration, or a `setup` that throws, rejects the first `send`.
  */
 export function testJob(job: Job, options: TestOptions = {}): TestJob {
   return new JobUnderTest(job, options);

@@ -16,13 +16,24 @@ test("counts the words of a text", async () => {
     result.objects.map((o) => [o.name, Buffer.from(o.data).toString()]),
     [["ada.count", "3\n"]],
   );
+  assert.deepEqual(
+    result.messages.map((m) => m.element),
+    ["ada"],
+  );
+  assert.deepEqual(
+    result.metrics.map(({ name, value }) => [name, value]),
+    [["words", 3]],
+  );
 });
 
 test("leaves out what has no words", async () => {
-  assert.equal((await testJob(job, options).send("blank")).outcome, "skipped");
+  const result = await testJob(job, options).send("blank");
+  assert.deepEqual([result.outcome, result.objects, result.messages], ["skipped", [], []]);
 });
 
-test("fails for a text that is not there", async () => {
-  const { error } = await testJob(job, options).send("missing");
-  assert.equal(error?.code, "INPUT_NOT_FOUND");
+test("makes a dead letter of a text that is not there, at once", async () => {
+  const result = await testJob(job, { ...options, attempts: 3 }).send("missing");
+  assert.equal(result.outcome, "dead-letter");
+  assert.deepEqual([result.attempts, result.error?.permanent], [1, true]);
+  assert.equal(result.deadLetter?.attributes["klio-dead-letter-code"], "INPUT_NOT_FOUND");
 });

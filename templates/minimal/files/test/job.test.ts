@@ -10,4 +10,9 @@ test("logs what it receives", async () => {
     result.logs.map((entry) => entry.message),
     ["received ada"],
   );
+  assert.deepEqual(
+    result.messages.map((message) => [message.element, message.text]),
+    [["ada", ""]],
+  );
+  assert.deepEqual([result.objects, result.attempts], [[], 1]);
 });

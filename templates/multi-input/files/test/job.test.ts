@@ -13,5 +13,12 @@ test("tells where a message came from", async () => {
     [added, corrected].flatMap((r) => r.messages.map((m) => m.text)),
     ["added", "corrected"],
   );
-  assert.equal(Buffer.from(corrected.objects[0]?.data ?? []).toString(), "corrected: bob\n");
+  assert.deepEqual(
+    [added, corrected].flatMap((r) => r.objects.map((o) => [o.name, Buffer.from(o.data).toString()])),
+    [
+      ["ada.txt", "added: ada\n"],
+      ["bob.txt", "corrected: bob\n"],
+    ],
+  );
+  assert.deepEqual([added.attempts, added.acknowledged], [1, true]);
 });
