@@ -10,7 +10,9 @@ const cell = (text) => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 
 function commands() {
   const { commands: all } = readJson("oclif.manifest.json");
-  const parts = Object.entries(all).map(([id, command]) => {
+  // The manifest lists them as the disk did.
+  const sorted = Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1));
+  const parts = sorted.map(([id, command]) => {
     const name = `klio ${id.replaceAll(":", " ")}`;
     const args = Object.values(command.args)
       .map((a) => ` ${a.name.toUpperCase()}`)

@@ -62,6 +62,14 @@ export function eventLine(event: RunEvent, shown: Shown): string | undefined {
       return `${dim("│")} ${level(text("severity"))}${text("element") === "" ? "" : dim(`${text("element")} `)}${multiline(event["message"])}`;
     case "trouble":
       return yellow(`! ${text("message")}`);
+    case "paused":
+      return `${red("‖")} ${text("message")}`;
+    case "resumed":
+      return green("▶ a message succeeded: the job goes on");
+    case "in-flight":
+      return inFlightLines(event);
+    case "listening":
+      return dim(`${text("url")}  /healthz /readyz /metrics /in-flight`);
     case "fatal":
       return `${red("✘")} ${multiline(event["message"])} ${dim(`[${text("code")}]`)}${stack(event)}`;
     case "reloaded":
@@ -96,6 +104,24 @@ export function eventLine(event: RunEvent, shown: Shown): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** What is in hand, a line each. */
+function inFlightLines(event: RunEvent): string {
+  const messages = (event["messages"] ?? []) as readonly {
+    readonly element: string;
+    readonly message_id: string;
+    readonly state: string;
+    readonly node?: string;
+    readonly attempts: number;
+    readonly seconds: number;
+  }[];
+  const lines = messages.map((m) => {
+    const where = m.node === undefined ? m.state : `${m.state} in ${m.node}`;
+    const tries = m.attempts > 1 ? `, attempt ${m.attempts}` : "";
+    return `    ${bold(printable(m.element || m.message_id))} ${where} ${dim(`for ${duration(m.seconds * 1_000)}${tries}`)}`;
+  });
+  return [`${messages.length} message(s) in hand${messages.length === 0 ? "" : ":"}`, ...lines].join("\n");
 }
 
 /** What changed in klio-job.yaml, key by key, and what that means. */

@@ -27,7 +27,7 @@ export class PrometheusMetrics implements Observer {
     "input",
   ]);
   readonly #ended = this.#counter("klio_messages_total", "Messages that came to an end, by outcome.", ["outcome"]);
-  readonly #attempts = this.#counter("klio_attempts_total", "Starts of user code for a message.", []);
+  readonly #attempts = this.#counter("klio_attempts_total", "Attempts at a message that came to an end.", []);
   readonly #charged = this.#counter("klio_attempts_charged_total", "Attempts that count against their message.", [
     "code",
   ]);
@@ -43,7 +43,7 @@ export class PrometheusMetrics implements Observer {
   ]);
 
   constructor(
-    job: string,
+    readonly job: string,
     readonly live: () => Live,
   ) {
     this.#registry.setDefaultLabels({ job });
@@ -140,6 +140,7 @@ export class PrometheusMetrics implements Observer {
   /** What user code reported, in a registry of its own: names and tags are the user's, and may be anything. */
   #userMetrics(): Registry {
     const registry = new Registry();
+    registry.setDefaultLabels({ job: this.job });
     const byName = new Map<string, MetricTotal[]>();
     for (const total of this.totals.all()) {
       const name = `${userPrefix(total)}${suffixes[total.kind]}`;

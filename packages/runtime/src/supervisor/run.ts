@@ -8,6 +8,7 @@ import { RunFolder } from "../batch/run-folder.js";
 import { type Emit, emitTo } from "./events.js";
 import { realClock } from "../clock.js";
 import { messageOf } from "../error-message.js";
+import { flushTelemetry } from "../engine/otel-metrics.js";
 import { logMetrics } from "../metrics/log.js";
 import { observeByOtel } from "../metrics/otel.js";
 import { PrometheusMetrics } from "../metrics/prometheus.js";
@@ -169,6 +170,7 @@ class Life {
     if (this.#build !== undefined) supervisor.reload(this.#build);
     await over;
     stopLogging();
+    await flushTelemetry();
     await endpoint?.close();
     await clients.close();
     removeQuietly(temporaryRoot);

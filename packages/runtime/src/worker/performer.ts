@@ -6,7 +6,7 @@ import type { Clock } from "../clock.js";
 import { type AttemptResult, AttemptTimeout, runAttempt } from "../engine/attempt.js";
 import type { Engine, LimitClient } from "../engine/engine.js";
 import { type Graph, graphDigest } from "../engine/graph.js";
-import { otelMetrics } from "../engine/otel-metrics.js";
+import { flushTelemetry, otelMetrics } from "../engine/otel-metrics.js";
 import type { Sink } from "../engine/sink.js";
 import type { TraceContext } from "../engine/tracing.js";
 import type { Job } from "../api/define-job.js";
@@ -105,5 +105,6 @@ export class Performer {
       await node.transform.teardown?.(this.engine.states.get(node.path) as never);
     }
     for (const backend of this.engine.backends) await backend.close?.();
+    await flushTelemetry();
   }
 }
