@@ -2,7 +2,8 @@ import { create } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SupervisorFrameSchema } from "../gen/worker_pb.js";
-import { encodeFrame, FrameParser, maxFrameBytes, ProtocolError } from "../src/protocol/frames.js";
+import { supervisorFrames } from "../src/protocol/codec.js";
+import { FrameParser, maxFrameBytes, ProtocolError } from "../src/protocol/frames.js";
 
 describe("frames", () => {
   it("come out as they went in, however the bytes are split", () => {
@@ -12,8 +13,7 @@ describe("frames", () => {
         fc.infiniteStream(fc.integer({ min: 1, max: 50 })),
         (messages, cuts) => {
           const frames = messages.map((message, i) =>
-            encodeFrame(
-              SupervisorFrameSchema,
+            supervisorFrames.encode(
               create(SupervisorFrameSchema, {
                 frame: { case: "bundle", value: { inputs: [{ id: BigInt(i), message }] } },
               }),

@@ -5,6 +5,7 @@ import { type KlioMessage, elementOf } from "../message/index.js";
 import { objectPath } from "../objects/location.js";
 import { uriOf } from "../objects/store.js";
 import { judge, OvertakenError, type Request } from "../objects/upload-rule.js";
+import type { Cancellation } from "./cancellation.js";
 import type { AttemptInput, Engine } from "./engine.js";
 import { ItemObjects } from "./item-objects.js";
 import { NodeError } from "./node-error.js";
@@ -61,12 +62,12 @@ export function runAttempt(engine: Engine, input: AttemptInput, sink: Sink): Pro
   const facts = { job: engine.config.job_name, element: elementText(message), klioId, attempt };
   return inMessageSpan(input.trace, facts, async (trace) => {
     const times = new NodeTimes();
-    const objects = new ItemObjects(engine, requestOf(engine, input), input.signal);
+    const objects = new ItemObjects(engine, requestOf(engine, input), input.cancellation);
     try {
       const result = await throughTheJob(engine, input, sink, objects, times);
       return { ...result, nodes: times.all, bytesRead: objects.bytesRead, trace };
     } catch (error) {
-      const failure = describeFailure(objects.overtaken ?? error, input.signal);
+      const failure = describeFailure(objects.overtaken ?? error, input.cancellation);
       markFailed(failure);
       return { kind: "failed", failure, nodes: times.all, bytesRead: objects.bytesRead, trace };
     } finally {
@@ -147,7 +148,7 @@ async function checkInput(engine: Engine, element: string): Promise<void> {
   if ((await engine.store.stat(path)) === undefined) throw new InputNotFoundError(uriOf(path));
 }
 
-function describeFailure(error: unknown, signal: AbortSignal): AttemptFailure {
+function describeFailure(error: unknown, { reason }: Cancellation): AttemptFailure {
   const node = error instanceof NodeError ? error.node : "";
   const cause: unknown = error instanceof NodeError ? error.cause : error;
   const described = {
@@ -158,10 +159,9 @@ function describeFailure(error: unknown, signal: AbortSignal): AttemptFailure {
   };
   if (cause instanceof CallTimeout) return { ...described, kind: "timeout" };
   if (cause instanceof OvertakenError) return { ...described, kind: "overtaken" };
-  if (signal.aborted) {
-    const timedOut = signal.reason instanceof AttemptTimeout;
-    return timedOut
-      ? { ...described, kind: "timeout", code: "TIMEOUT", message: signal.reason.message }
+  if (reason !== undefined) {
+    return reason instanceof AttemptTimeout
+      ? { ...described, kind: "timeout", code: "TIMEOUT", message: reason.message }
       : { ...described, kind: "cancelled" };
   }
   if (isPermanent(cause) || isUndecodable(cause)) return { ...described, kind: "permanent" };

@@ -31,12 +31,12 @@ export async function callNode(
       const { retryDelayMs, tries } = node.transform;
       const message = error instanceof Error ? error.message : String(error);
       context.logger.warn(`try ${userCall.attempt} of ${tries} failed, again in ${retryDelayMs} ms: ${message}`);
-      await sleep(scope.engine.clock, retryDelayMs, scope.input.signal);
+      await sleep(scope.engine.clock, retryDelayMs, scope.input.cancellation.signal);
       return undefined;
     }
   };
   for (; ; userCall.attempt += 1) {
-    scope.input.signal.throwIfAborted();
+    scope.input.cancellation.throwIfAborted();
     turns.begin();
     const result = await next(() => inNodeSpan(node.path, () => node.transform.process(item as never, context)), true);
     if (result === undefined) continue;
@@ -66,7 +66,7 @@ async function emitAll(
 }
 
 function mayTryAgain({ input }: CallScope, { transform }: GraphNode, attempt: number, error: unknown): boolean {
-  if (attempt >= transform.tries || input.signal.aborted) return false;
+  if (attempt >= transform.tries || input.cancellation.reason !== undefined) return false;
   if (error instanceof CallTimeout) return !error.abandoned;
   return !isPermanent(error) && !(error instanceof OvertakenError);
 }

@@ -3,6 +3,7 @@ import type { MetricsBackend } from "../api/metrics.js";
 import type { Clock } from "../clock.js";
 import type { KlioMessage } from "../message/index.js";
 import type { ObjectStore } from "../objects/store.js";
+import type { Cancellation } from "./cancellation.js";
 import type { Graph } from "./graph.js";
 import type { TraceContext } from "./tracing.js";
 
@@ -35,6 +36,6 @@ export interface AttemptInput {
   readonly input: string;
   readonly attempt: number;
   readonly message: KlioMessage;
-  readonly signal: AbortSignal;
+  readonly cancellation: Cancellation;
   readonly trace: TraceContext | undefined;
 }

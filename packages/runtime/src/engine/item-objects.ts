@@ -11,6 +11,7 @@ import type { UploadedObject } from "../api/uploaded-object.js";
 import { objectPath } from "../objects/location.js";
 import { type ObjectPath, uriOf } from "../objects/store.js";
 import { type Finding, judge, OvertakenError, type Request, uploadOnce } from "../objects/upload-rule.js";
+import type { Cancellation } from "./cancellation.js";
 import type { Engine } from "./engine.js";
 
 /** One call of a transform's `process`; `attempt` counts its own tries. */
@@ -42,7 +43,7 @@ export class ItemObjects {
   constructor(
     readonly engine: Engine,
     readonly request: Request,
-    readonly signal: AbortSignal,
+    readonly cancellation: Cancellation,
   ) {}
 
   /** Notes what the attempt found when it first looked at an output. */
@@ -51,23 +52,23 @@ export class ItemObjects {
   }
 
   async read(item: Item<unknown>): Promise<Uint8Array> {
-    return this.engine.store.read(this.#inputPath(item), this.signal);
+    return this.engine.store.read(this.#inputPath(item), this.cancellation.signal);
   }
 
   async open(item: Item<unknown>): Promise<Readable> {
-    const stream = await this.engine.store.open(this.#inputPath(item), this.signal);
+    const stream = await this.engine.store.open(this.#inputPath(item), this.cancellation.signal);
     this.#streams.push(stream);
     return stream;
   }
 
   async file(item: Item<unknown>): Promise<string> {
     const path = this.#inputPath(item);
-    const source = await this.engine.store.open(path, this.signal);
+    const source = await this.engine.store.open(path, this.cancellation.signal);
     const folder = await this.folder();
     this.#files += 1;
     const extension = /\.[A-Za-z0-9]{1,16}$/.exec(basename(path.name))?.[0] ?? "";
     const target = join(folder, `${this.#files}${extension}`);
-    await pipeline(source, createWriteStream(target), { signal: this.signal });
+    await pipeline(source, createWriteStream(target), { signal: this.cancellation.signal });
     return target;
   }
 

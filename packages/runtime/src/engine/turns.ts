@@ -30,18 +30,19 @@ export class Turns {
     if (timeoutMs === 0) return;
     this.#leftMs = timeoutMs;
     this.#controller = new AbortController();
-    this.#signal = AbortSignal.any([this.scope.input.signal, this.#controller.signal]);
+    this.#signal = AbortSignal.any([this.scope.input.cancellation.signal, this.#controller.signal]);
   }
 
   get signal(): AbortSignal {
-    return this.#signal ?? this.scope.input.signal;
+    return this.#signal ?? this.scope.input.cancellation.signal;
   }
 
   /** Runs one step of user code: the call itself, or a generator up to its next output. Throws {@link CallTimeout}. */
   async run<T>(step: () => T | Promise<T>): Promise<T> {
-    const { engine, input, times } = this.scope;
+    const { engine, times } = this.scope;
     const { transform, path } = this.node;
-    const release = await this.#acquire(engine.limits, input.signal);
+    // Without a limit there is nothing to wait for.
+    const release = transform.limit === undefined ? undefined : await this.#acquire(engine.limits, transform.limit);
     const started = performance.now();
     try {
       if (transform.timeoutMs > 0) return await this.#timed(step);
@@ -53,9 +54,9 @@ export class Turns {
     }
   }
 
-  async #acquire(limits: CallScope["engine"]["limits"], signal: AbortSignal) {
-    const { limit, name } = this.node.transform;
-    if (limit === undefined) return undefined;
+  #acquire(limits: CallScope["engine"]["limits"], limit: string | number): Promise<() => void> {
+    const { signal } = this.scope.input.cancellation;
+    const { name } = this.node.transform;
     return typeof limit === "string"
       ? limits.acquire(limit, 0, signal)
       : limits.acquire(`transform:${name}`, limit, signal);

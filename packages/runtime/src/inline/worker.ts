@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { LogSchema, Metric_Kind, MetricSchema, type Result } from "../../gen/worker_pb.js";
 import { fieldsJson } from "../engine/fields-json.js";
+import { fewAtATime } from "../engine/few-at-a-time.js";
 import type { Sink } from "../engine/sink.js";
 import type { Build, Killing, Worker, WorkerEvents, WorkerOptions } from "../supervisor/worker.js";
 import type { Work } from "../supervisor/work.js";
@@ -59,8 +60,8 @@ export class InlineWorker implements Worker {
     for (const work of works) {
       work.starts += 1;
       this.inHand.set(work.id, work);
-      void this.#perform(work);
     }
+    fewAtATime(works, (work) => void this.#perform(work));
   }
 
   cancel(work: Work, reason: string): void {

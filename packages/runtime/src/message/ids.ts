@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** Attribute that carries a message's stable id. */
 export const klioIdAttribute = "klio-id";
@@ -14,5 +14,5 @@ export function rootId(run: string, input: string, place: string): string {
 }
 
 function idOf(parts: readonly (string | number)[]): string {
-  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 32);
+  return hash("sha256", JSON.stringify(parts), "hex").slice(0, 32);
 }

@@ -1,5 +1,7 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { type KlioMessage, KlioMessageSchema, Version } from "../../gen/klio_pb.js";
+import { noBytes } from "../protocol/wire.js";
+import { readMessage } from "./codec.js";
 
 /** The bytes are no KlioMessage that klio can process. */
 export class UndecodableError extends Error {
@@ -13,6 +15,8 @@ export interface DecodeOptions {
   /** The publisher said so by the attribute `klio-encoding: raw`; nothing is guessed then. */
   readonly raw: boolean;
 }
+
+const strictText = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Attribute that marks a message as no KlioMessage. */
 export const encodingAttribute = "klio-encoding";
@@ -37,9 +41,9 @@ export function decodeMessage(bytes: Uint8Array, options: DecodeOptions): KlioMe
 
 /** The element as text. Throws {@link UndecodableError} when it is not UTF-8 or empty. */
 export function elementOf(message: KlioMessage): string {
-  const bytes = message.data?.element ?? new Uint8Array();
+  const bytes = message.data?.element ?? noBytes;
   try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    const text = strictText.decode(bytes);
     if (text !== "") return text;
   } catch {
     throw new UndecodableError("the element is not UTF-8 text");
@@ -47,15 +51,9 @@ export function elementOf(message: KlioMessage): string {
   throw new UndecodableError("the element is empty");
 }
 
-/** A Buffer, because Google's client takes any other Uint8Array byte by byte. */
-export function encodeMessage(message: KlioMessage): Buffer {
-  const bytes = toBinary(KlioMessageSchema, message);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
 function tryDecode(bytes: Uint8Array): KlioMessage | undefined {
   try {
-    return fromBinary(KlioMessageSchema, bytes);
+    return readMessage(bytes);
   } catch {
     return undefined;
   }

@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampNow } from "@bufbuild/protobuf/wkt";
 import {
   type KlioJob,
   KlioJobSchema,
@@ -84,9 +83,14 @@ export function timesTaken(message: KlioMessage, job: JobIdentity): number {
 /** Notes in the message that this job took it. */
 export function appendAudit(message: KlioMessage, job: JobIdentity): void {
   message.metadata ??= create(MetadataSchema);
+  const now = Date.now();
   message.metadata.jobAuditLog.push({
     $typeName: "KlioJobAuditLogItem",
-    timestamp: timestampNow(),
-    klioJob: create(KlioJobSchema, job),
+    timestamp: {
+      $typeName: "google.protobuf.Timestamp",
+      seconds: BigInt(Math.floor(now / 1_000)),
+      nanos: (now % 1_000) * 1_000_000,
+    },
+    klioJob: { $typeName: "KlioJob", ...job, inputs: [] },
   });
 }

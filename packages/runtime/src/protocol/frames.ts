@@ -1,6 +1,5 @@
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Readable, Writable } from "node:stream";
+import { WireWriter } from "./wire.js";
 
 /** No frame is longer, in bytes, its length not counted. */
 export const maxFrameBytes = 64 * 1024 * 1024;
@@ -28,7 +27,7 @@ export class FrameParser {
       const length = this.#peekLength();
       if (length > maxFrameBytes) throw new ProtocolError(`a frame of ${length} bytes; ${maxFrameBytes} are allowed`);
       if (this.#heldBytes < 4 + length) return frames;
-      const all = Buffer.concat(this.#held);
+      const all = this.#joined();
       frames.push(all.subarray(4, 4 + length));
       this.#heldBytes = all.length - 4 - length;
       this.#held = this.#heldBytes === 0 ? [] : [all.subarray(4 + length)];
@@ -37,17 +36,34 @@ export class FrameParser {
 
   #peekLength(): number {
     const [first] = this.#held;
-    if (first !== undefined && first.length >= 4) return first.readUInt32BE(0);
+    return (first !== undefined && first.length >= 4 ? first : this.#joined()).readUInt32BE(0);
+  }
+
+  #joined(): Buffer {
+    const [first] = this.#held;
+    if (first !== undefined && this.#held.length === 1) return first;
     const all = Buffer.concat(this.#held);
     this.#held = [all];
-    return all.readUInt32BE(0);
+    return all;
   }
 }
 
-export function encodeFrame<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Buffer {
-  const body = toBinary(schema, message);
+/** How the messages of one direction look in frames. */
+export interface FrameCodec<T> {
+  /** A whole frame, its length included. Throws {@link ProtocolError} when it is too long. */
+  encode(message: T): Buffer;
+  /** Takes a frame without its length. Throws when it is no such message. */
+  decode(frame: Buffer): T;
+}
+
+/** Puts its length before a message. */
+export function framed(body: Uint8Array | WireWriter): Buffer {
   if (body.length > maxFrameBytes) {
     throw new ProtocolError(`a frame of ${body.length} bytes; ${maxFrameBytes} are allowed`);
+  }
+  if (body instanceof WireWriter) {
+    body.frameLength();
+    return body.finish();
   }
   const frame = Buffer.allocUnsafe(4 + body.length);
   frame.writeUInt32BE(body.length, 0);
@@ -72,20 +88,20 @@ export function piecesOf<T>(all: readonly T[], bytesOf: (item: T) => number): T[
 }
 
 /** Both directions of a connection between supervisor and worker. */
-export class FrameChannel<Out extends DescMessage, In extends DescMessage> {
+export class FrameChannel<Out, In> {
   constructor(
-    readonly out: Out,
+    readonly out: FrameCodec<Out>,
     readonly sink: Writable,
-    readonly incoming: In,
+    readonly incoming: FrameCodec<In>,
     readonly source: Readable,
   ) {}
 
-  send(message: MessageShape<Out>): void {
-    if (this.sink.writable) this.sink.write(encodeFrame(this.out, message));
+  send(message: Out): void {
+    if (this.sink.writable) this.sink.write(this.out.encode(message));
   }
 
   /** Calls `handle` for every frame. `fail` is called once, with what went wrong, or without an error at the end. */
-  receive(handle: (message: MessageShape<In>) => void, fail: (error?: Error) => void): void {
+  receive(handle: (message: In) => void, fail: (error?: Error) => void): void {
     const parser = new FrameParser();
     let over = false;
     const end = (error?: Error) => {
@@ -96,7 +112,7 @@ export class FrameChannel<Out extends DescMessage, In extends DescMessage> {
     this.source.on("data", (chunk: Buffer) => {
       if (over) return;
       try {
-        for (const frame of parser.push(chunk)) handle(fromBinary(this.incoming, frame));
+        for (const frame of parser.push(chunk)) handle(this.incoming.decode(frame));
       } catch (error) {
         end(error instanceof Error ? error : new ProtocolError(String(error)));
       }

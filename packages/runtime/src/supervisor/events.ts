@@ -140,8 +140,16 @@ export interface RetryEvent {
 
 export type Emit = (event: RuntimeEvent) => void;
 
+/** The events of one turn of the event loop are written at its end, together. */
 export function emitTo(stream: NodeJS.WritableStream): Emit {
+  let lines = "";
+  const flush = () => {
+    if (lines !== "") stream.write(lines);
+    lines = "";
+  };
+  process.once("exit", flush);
   return (event) => {
-    stream.write(jsonLine({ time: new Date().toISOString(), ...event }));
+    if (lines === "") setImmediate(flush);
+    lines += jsonLine({ time: new Date().toISOString(), ...event });
   };
 }

@@ -88,8 +88,8 @@ function isUsage(error: unknown): boolean {
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 process.env["METADATA_SERVER_DETECTION"] ??= process.env["PUBSUB_EMULATOR_HOST"] === undefined ? "" : "none";
 main().then(
-  // stdout to a pipe is written in the background; the last events must not be cut off.
-  (code) => process.stdout.write("", () => process.exit(code)),
+  // The last events are written at the end of this turn, and to a pipe in the background: they must not be cut off.
+  (code) => setImmediate(() => process.stdout.write("", () => process.exit(code))),
   (error: unknown) => {
     const known = error instanceof JobError || isUsage(error);
     const text = error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error);

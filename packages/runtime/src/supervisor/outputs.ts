@@ -17,19 +17,27 @@ import type { Work } from "./work.js";
 
 /** The message for one output of a worker: the input's metadata, the output's element and payload, an id of its own. */
 export function outgoing(work: Work, output: Output, job: JobIdentity): OutgoingMessage {
-  const message = clone(KlioMessageSchema, work.message);
-  if (message.data !== undefined) {
-    message.data.element = output.element;
-    message.data.payload = output.payload;
-    if (message.version === Version.V1) message.data.entityId = Buffer.from(output.element).toString();
-  }
+  const { message } = work;
+  const element = Buffer.from(output.element).toString();
+  const entityId = message.version === Version.V1 ? element : message.data?.entityId;
+  const data = message.data && {
+    ...message.data,
+    element: output.element,
+    payload: output.payload,
+    entityId: entityId ?? "",
+  };
   const id = childId(work.klioId, job.jobName, output.node, output.tag, output.index);
-  return toOutgoing(Buffer.from(output.element).toString(), encodeMessage(message), id, work, output.trace);
+  return toOutgoing(element, encodeMessage({ ...message, data }), id, work, output.trace);
 }
 
 /** The message itself, on its way past this job. */
 export function passing(work: Work, job: JobIdentity): OutgoingMessage {
-  return toOutgoing(work.element, work.encoded, childId(work.klioId, job.jobName, "input", "pass-through", 0), work);
+  return toOutgoing(
+    work.element,
+    encodeMessage(work.message),
+    childId(work.klioId, job.jobName, "input", "pass-through", 0),
+    work,
+  );
 }
 
 /** The message on its way to a parent job, which is to make the input that is missing here. */

@@ -15,8 +15,6 @@ export interface Work {
   readonly identity: string;
   readonly element: string;
   readonly message: KlioMessage;
-  /** The message as it goes to workers. */
-  readonly encoded: Uint8Array;
   /** Milliseconds since the epoch. */
   readonly receivedAt: number;
   /** When its last attempt began; milliseconds since the epoch. */

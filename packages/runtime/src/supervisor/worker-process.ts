@@ -4,7 +4,15 @@ import { rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type Result, SupervisorFrameSchema, type WorkerFrame, WorkerFrameSchema } from "../../gen/worker_pb.js";
+import {
+  type Input,
+  type Result,
+  type SupervisorFrame,
+  SupervisorFrameSchema,
+  type WorkerFrame,
+} from "../../gen/worker_pb.js";
+import { encodeMessage } from "../message/index.js";
+import { supervisorFrames, workerFrames } from "../protocol/codec.js";
 import { FrameChannel, piecesOf, protocolVersion } from "../protocol/frames.js";
 import { Tickets } from "./tickets.js";
 import type { Limits } from "../limits.js";
@@ -32,7 +40,7 @@ export class WorkerProcess implements Worker {
   build: Build | undefined;
   useful = false;
   readonly #child: ChildProcess;
-  readonly #channel: FrameChannel<typeof SupervisorFrameSchema, typeof WorkerFrameSchema>;
+  readonly #channel: FrameChannel<SupervisorFrame, WorkerFrame>;
   readonly #tickets: Tickets;
   #credit = 0;
   #lastHeartbeat = Date.now();
@@ -49,12 +57,7 @@ export class WorkerProcess implements Worker {
       env: { ...process.env, TMPDIR: options.folder },
     });
     const [, , , toWorker, fromWorker] = this.#child.stdio;
-    this.#channel = new FrameChannel(
-      SupervisorFrameSchema,
-      toWorker as Writable,
-      WorkerFrameSchema,
-      fromWorker as Readable,
-    );
+    this.#channel = new FrameChannel(supervisorFrames, toWorker as Writable, workerFrames, fromWorker as Readable);
     this.#tickets = new Tickets(options.limits, (ticket) => {
       this.#send({ case: "grant", value: { ticket } });
     });
@@ -101,17 +104,23 @@ export class WorkerProcess implements Worker {
       work.starts += 1;
       this.inHand.set(work.id, work);
     }
-    const inputs = works.map((work) => ({
-      id: work.id,
-      klioId: work.klioId,
-      attempt: work.starts,
-      message: work.encoded,
-      source: work.delivery.input,
-      timeoutMs,
-      ...(work.trace === undefined ? {} : { trace: { ...work.trace } }),
-    }));
+    const inputs = works.map((work): Input => {
+      const trace =
+        work.trace === undefined ? undefined : ({ $typeName: "klio.worker.v1.Trace", ...work.trace } as const);
+      return {
+        $typeName: "klio.worker.v1.Input",
+        id: work.id,
+        klioId: work.klioId,
+        attempt: work.starts,
+        message: encodeMessage(work.message),
+        source: work.delivery.input,
+        timeoutMs,
+        trace,
+      };
+    });
     for (const piece of piecesOf(inputs, (input) => input.message.length + 200)) {
-      this.#send({ case: "bundle", value: { inputs: piece } });
+      const value = { $typeName: "klio.worker.v1.Bundle", inputs: piece } as const;
+      this.#channel.send({ $typeName: "klio.worker.v1.SupervisorFrame", frame: { case: "bundle", value } });
     }
   }
 

@@ -1,17 +1,12 @@
-import { create, fromBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { Socket } from "node:net";
 import type { EffectiveConfig } from "@klio/config/effective";
-import { KlioMessageSchema } from "../../gen/klio_pb.js";
-import {
-  type Configure,
-  Failure_Kind,
-  FailureSchema,
-  type Input,
-  SupervisorFrameSchema,
-  WorkerFrameSchema,
-} from "../../gen/worker_pb.js";
+import { type Configure, Failure_Kind, FailureSchema, type Input } from "../../gen/worker_pb.js";
 import { realClock } from "../clock.js";
+import { fewAtATime } from "../engine/few-at-a-time.js";
 import { layOut } from "../engine/graph.js";
+import { readMessage } from "../message/codec.js";
+import { supervisorFrames, workerFrames } from "../protocol/codec.js";
 import { FrameChannel, protocolVersion } from "../protocol/frames.js";
 import { runtimeVersion } from "../version.js";
 import { describeFatal } from "./fatal.js";
@@ -24,9 +19,9 @@ import { makeStore } from "./store.js";
 import { watchSupervisor } from "./watcher.js";
 
 const channel = new FrameChannel(
-  WorkerFrameSchema,
+  workerFrames,
   new Socket({ fd: 4, readable: false, writable: true }),
-  SupervisorFrameSchema,
+  supervisorFrames,
   new Socket({ fd: 3, readable: true, writable: false }),
 );
 const outbox = new Outbox(channel);
@@ -61,7 +56,7 @@ async function perform(input: Input): Promise<void> {
   if (performer === undefined) return;
   const started = performance.now();
   const result = await performer.perform(
-    { ...input, message: fromBinary(KlioMessageSchema, input.message), trace: input.trace },
+    { ...input, message: readMessage(input.message), trace: input.trace },
     outbox.sinkOf(input.id),
   );
   outbox.result(toResult(input.id, performance.now() - started, result));
@@ -91,7 +86,7 @@ channel.receive(({ frame }) => {
       void configure(frame.value);
       break;
     case "bundle":
-      for (const input of frame.value.inputs) void perform(input);
+      fewAtATime(frame.value.inputs, (input) => void perform(input));
       break;
     case "cancel":
       performer?.cancel(frame.value.id, frame.value.reason);

@@ -6,13 +6,15 @@ import {
   type MetricSchema,
   type Result,
   ResultSchema,
-  type SupervisorFrameSchema,
+  type SupervisorFrame,
+  type WorkerFrame,
   WorkerFrameSchema,
 } from "../../gen/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { MetricReport } from "../api/metrics.js";
 import { fieldsJson, maxLogLength } from "../engine/fields-json.js";
 import type { Sink } from "../engine/sink.js";
+import { resultBytes } from "../protocol/codec.js";
 import { type FrameChannel, maxFrameBytes, piecesOf, sharedFrameBytes } from "../protocol/frames.js";
 
 /** What a worker says: results and metrics of one turn of the event loop travel in one frame each. */
@@ -22,7 +24,7 @@ export class Outbox {
   readonly #entered = new Map<bigint, string>();
   #scheduled = false;
 
-  constructor(readonly channel: FrameChannel<typeof WorkerFrameSchema, typeof SupervisorFrameSchema>) {}
+  constructor(readonly channel: FrameChannel<WorkerFrame, SupervisorFrame>) {}
 
   hello(protocol: number, runtimeVersion: string): void {
     this.#send({ case: "hello", value: { protocol, runtimeVersion, pid: process.pid } });
@@ -89,7 +91,8 @@ export class Outbox {
       this.#entered.clear();
       if (this.#metrics.length > 0) this.#send({ case: "metrics", value: { metrics: this.#metrics.splice(0) } });
       for (const results of piecesOf(this.#results.splice(0), resultBytes)) {
-        this.#send({ case: "results", value: { results } });
+        const value = { $typeName: "klio.worker.v1.Results", results } as const;
+        this.channel.send({ $typeName: "klio.worker.v1.WorkerFrame", frame: { case: "results", value } });
       }
     });
   }
@@ -113,9 +116,4 @@ function tooLarge({ id, durationUs }: Result): Result {
   const message = "its outputs are together larger than a worker may answer with: put them into objects";
   const value = { kind: Failure_Kind.PERMANENT, code: "OUTPUT_TOO_LARGE", message };
   return create(ResultSchema, { id, durationUs, outcome: { case: "failure", value } });
-}
-
-function resultBytes({ outcome }: Result): number {
-  if (outcome.case !== "done") return 1_000;
-  return outcome.value.outputs.reduce((sum, o) => sum + o.payload.length + o.element.length + 200, 200);
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { EffectiveConfig } from "@klio/config/effective";
 import type { Clock } from "../clock.js";
 import { type AttemptResult, AttemptTimeout, runAttempt } from "../engine/attempt.js";
+import { Cancellation } from "../engine/cancellation.js";
 import type { Engine, LimitClient } from "../engine/engine.js";
 import { type Graph, graphDigest } from "../engine/graph.js";
 import { flushTelemetry, otelMetrics } from "../engine/otel-metrics.js";
@@ -39,7 +40,7 @@ export interface PerformerOptions {
 /** Runs the job's code: its set-up, messages, its tear-down. */
 export class Performer {
   readonly digest: string;
-  readonly #running = new Map<bigint, AbortController>();
+  readonly #running = new Map<bigint, Cancellation>();
   #draining = false;
 
   private constructor(
@@ -75,19 +76,19 @@ export class Performer {
   /** Never rejects: what goes wrong is a failed result. */
   async perform(performance: Performance, sink: Sink): Promise<AttemptResult> {
     const { id, klioId, source, attempt, message, timeoutMs, trace } = performance;
-    const controller = new AbortController();
-    this.#running.set(id, controller);
+    const cancellation = new Cancellation();
+    this.#running.set(id, cancellation);
     const callOff =
       timeoutMs === 0
         ? undefined
         : this.engine.clock.after(timeoutMs, () => {
-            controller.abort(new AttemptTimeout(`it took longer than ${timeoutMs} ms (delivery.timeout)`));
+            cancellation.abort(new AttemptTimeout(`it took longer than ${timeoutMs} ms (delivery.timeout)`));
           });
-    const input = { klioId, input: source, attempt, message, signal: controller.signal, trace };
+    const input = { klioId, input: source, attempt, message, cancellation, trace };
     const result = await runAttempt(this.engine, input, sink);
     callOff?.();
     // Inline, an attempt that was given up may end after the next has begun.
-    if (this.#running.get(id) === controller) this.#running.delete(id);
+    if (this.#running.get(id) === cancellation) this.#running.delete(id);
     return result;
   }
 

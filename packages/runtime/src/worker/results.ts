@@ -1,6 +1,13 @@
-import { create } from "@bufbuild/protobuf";
-import { Done_Kind, Failure_Kind, Object_Write, type Result, ResultSchema } from "../../gen/worker_pb.js";
-import type { AttemptFailure, AttemptResult } from "../engine/attempt.js";
+import {
+  Done_Kind,
+  Failure_Kind,
+  type NodeTime,
+  type Object$,
+  Object_Write,
+  type Output,
+  type Result,
+} from "../../gen/worker_pb.js";
+import type { AttemptFailure, AttemptOutput, AttemptResult } from "../engine/attempt.js";
 
 const failureKinds: Readonly<Record<AttemptFailure["kind"], Failure_Kind>> = {
   error: Failure_Kind.ERROR,
@@ -21,37 +28,54 @@ const writes = { uploaded: Object_Write.UPLOADED, adopted: Object_Write.ADOPTED,
 
 /** An attempt's result as the protocol carries it. */
 export function toResult(id: bigint, durationMs: number, result: AttemptResult): Result {
-  const taken = {
+  return {
+    $typeName: "klio.worker.v1.Result",
     id,
     durationUs: microseconds(durationMs),
-    nodes: result.nodes.map(({ node, ms, calls }) => ({ node, calls, durationUs: microseconds(ms) })),
+    outcome: outcomeOf(result),
+    nodes: result.nodes.map(({ node, ms, calls }): NodeTime => {
+      return { $typeName: "klio.worker.v1.NodeTime", node, calls, durationUs: microseconds(ms) };
+    }),
     bytesRead: BigInt(result.bytesRead),
   };
-  if (result.kind === "failed") {
-    const { failure } = result;
-    const value = { ...failure, kind: failureKinds[failure.kind] };
-    return create(ResultSchema, { ...taken, outcome: { case: "failure", value } });
-  }
-  const outputs = result.outputs.map((o) => ({
-    ...o,
-    element: Buffer.from(o.element),
-    passThrough: result.kind === "passed-through",
-    ...(result.trace === undefined ? {} : { trace: { ...result.trace } }),
-  }));
-  const objects = result.objects.map((o) => ({
-    uri: o.uri,
-    size: BigInt(o.size),
-    generation: BigInt(o.generation),
-    write: writes[o.write],
-  }));
-  const value = { kind: doneKinds[result.kind], reason: result.reason, outputs, objects };
-  return create(ResultSchema, { ...taken, outcome: { case: "done", value } });
 }
 
 /** The answer for an attempt that took too long and was given up. */
 export function toFailure(id: bigint, code: string, message: string): Result {
-  const value = { kind: Failure_Kind.TIMEOUT, code, message };
-  return create(ResultSchema, { id, outcome: { case: "failure", value } });
+  const failure = { kind: "timeout", code, message, stack: "", node: "" } as const;
+  return toResult(id, 0, { kind: "failed", failure, nodes: [], bytesRead: 0, trace: undefined });
+}
+
+function outcomeOf(result: AttemptResult): Result["outcome"] {
+  if (result.kind === "failed") {
+    const kind = failureKinds[result.failure.kind];
+    return { case: "failure", value: { $typeName: "klio.worker.v1.Failure", ...result.failure, kind } };
+  }
+  const value = {
+    $typeName: "klio.worker.v1.Done",
+    kind: doneKinds[result.kind],
+    reason: result.reason,
+    outputs: result.outputs.map((output) => toOutput(output, result)),
+    objects: result.objects.map((o): Object$ => {
+      const size = BigInt(o.size);
+      const generation = BigInt(o.generation);
+      return { $typeName: "klio.worker.v1.Object", uri: o.uri, size, generation, write: writes[o.write] };
+    }),
+  } as const;
+  return { case: "done", value };
+}
+
+function toOutput({ node, tag, index, element, payload }: AttemptOutput, { kind, trace }: AttemptResult): Output {
+  return {
+    $typeName: "klio.worker.v1.Output",
+    node,
+    tag,
+    index,
+    element: Buffer.from(element),
+    payload,
+    passThrough: kind === "passed-through",
+    trace: trace === undefined ? undefined : { $typeName: "klio.worker.v1.Trace", ...trace },
+  };
 }
 
 function microseconds(ms: number): bigint {
