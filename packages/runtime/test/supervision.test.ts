@@ -144,7 +144,10 @@ describe("stopping", () => {
         tornDown += 1;
       },
       async process(item, ctx) {
-        if (item.element === "stuck") await new Promise((resolve) => { ctx.signal.addEventListener("abort", resolve); });
+        if (item.element === "stuck")
+          await new Promise((resolve) => {
+            ctx.signal.addEventListener("abort", resolve);
+          });
         else await waiting;
         ctx.signal.throwIfAborted();
         return item.with(String(ctx.draining));

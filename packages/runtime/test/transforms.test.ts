@@ -73,7 +73,10 @@ describe("a transform's timeout", () => {
         retry: { tries: 2 },
         async process(item, ctx) {
           calls += 1;
-          if (calls === 1) await new Promise((resolve) => { ctx.signal.addEventListener("abort", resolve); });
+          if (calls === 1)
+            await new Promise((resolve) => {
+              ctx.signal.addEventListener("abort", resolve);
+            });
           ctx.signal.throwIfAborted();
           return item.with(`call ${calls}`);
         },

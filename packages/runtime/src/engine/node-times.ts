@@ -9,13 +9,14 @@ export interface NodeTime {
 export class NodeTimes {
   readonly all: NodeTime[] = [];
 
-  add(node: string, ms: number): void {
+  /** `calls`: 1 for a call, 0 for a further step of a generator. */
+  add(node: string, ms: number, calls: 0 | 1): void {
     const known = this.all.find((t) => t.node === node);
     if (known === undefined) {
-      this.all.push({ node, ms, calls: 1 });
+      this.all.push({ node, ms, calls });
       return;
     }
     known.ms += ms;
-    known.calls += 1;
+    known.calls += calls;
   }
 }

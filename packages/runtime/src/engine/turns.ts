@@ -18,6 +18,8 @@ export class Turns {
   #controller: AbortController | undefined;
   #signal: AbortSignal | undefined;
   #leftMs = 0;
+  /** Whether the next step is a call of user code, and not one further in a generator. */
+  #isCall = true;
 
   constructor(
     readonly scope: CallScope,
@@ -27,6 +29,7 @@ export class Turns {
   /** A new try: its time begins afresh. */
   begin(): void {
     const { timeoutMs } = this.node.transform;
+    this.#isCall = true;
     if (timeoutMs === 0) return;
     this.#leftMs = timeoutMs;
     this.#controller = new AbortController();
@@ -49,7 +52,8 @@ export class Turns {
       this.scope.sink.enter(path, 0);
       return await step();
     } finally {
-      times.add(path, performance.now() - started);
+      times.add(path, performance.now() - started, this.#isCall ? 1 : 0);
+      this.#isCall = false;
       release?.();
     }
   }

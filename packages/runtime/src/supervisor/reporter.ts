@@ -52,7 +52,8 @@ export class Reporter {
   log(worker: number, work: Work | undefined, { severity, message, node, fieldsJson }: Log): void {
     const who =
       work === undefined ? { job: this.job } : { ...this.#who(work), klio_id: work.klioId, attempt: work.starts };
-    this.emit({ event: "log", severity, message, node, worker, fields: JSON.parse(fieldsJson) as unknown, ...who });
+    const fields = fieldsJson === "" ? {} : (JSON.parse(fieldsJson) as unknown);
+    this.emit({ event: "log", severity, message, node, worker, fields, ...who });
   }
 
   /** What user code printed. */

@@ -1,4 +1,5 @@
 import type { Limits } from "../limits.js";
+import { ProtocolError } from "../protocol/frames.js";
 
 /** The places in limits that one worker has asked for or has. */
 export class Tickets {
@@ -9,7 +10,9 @@ export class Tickets {
     readonly grant: (ticket: number) => void,
   ) {}
 
+  /** Throws a ProtocolError for a ticket that is in use: the place it has would never be free again. */
   acquire(ticket: number, limit: string, size: number): void {
+    if (this.#tickets.has(ticket)) throw new ProtocolError(`ticket ${ticket} is in use`);
     const held = { stop: new AbortController(), release: undefined as (() => void) | undefined };
     this.#tickets.set(ticket, held);
     this.limits.acquire(limit, size, held.stop.signal).then(

@@ -5,7 +5,10 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
+  Done_Kind,
+  Failure_Kind,
   type Input,
+  Object_Write,
   type Result,
   type SupervisorFrame,
   SupervisorFrameSchema,
@@ -13,7 +16,7 @@ import {
 } from "../../gen/worker_pb.js";
 import { encodeMessage } from "../message/index.js";
 import { supervisorFrames, workerFrames } from "../protocol/codec.js";
-import { FrameChannel, piecesOf, protocolVersion } from "../protocol/frames.js";
+import { FrameChannel, piecesOf, ProtocolError, protocolVersion } from "../protocol/frames.js";
 import { Tickets } from "./tickets.js";
 import type { Limits } from "../limits.js";
 import type { Work } from "./work.js";
@@ -44,6 +47,8 @@ export class WorkerProcess implements Worker {
   readonly #tickets: Tickets;
   #credit = 0;
   #lastHeartbeat = Date.now();
+  /** How it broke the protocol, for which it is ended. */
+  #breach: string | undefined;
 
   constructor(
     readonly options: ProcessOptions,
@@ -168,7 +173,9 @@ export class WorkerProcess implements Worker {
         this.#handle(frame.frame);
       },
       (error) => {
-        if (error !== undefined) this.kill();
+        this.#breach = error?.message;
+        // Nor may one that closed its pipe and lives on keep what it has in hand.
+        this.kill();
       },
     );
     let over = false;
@@ -179,7 +186,7 @@ export class WorkerProcess implements Worker {
       this.#tickets.close();
       // What cannot be removed now goes with the job's folder.
       void rm(this.options.folder, { recursive: true, force: true }).catch(() => undefined);
-      this.events.died(this, how);
+      this.events.died(this, this.#breach === undefined ? how : `it broke the protocol: ${this.#breach}`);
     };
     this.#child.once("exit", (code, signal) => {
       this.kill(); // what it started and left behind in its group, which may still hold its pipes open
@@ -200,14 +207,17 @@ export class WorkerProcess implements Worker {
     this.#lastHeartbeat = Date.now();
     switch (frame.case) {
       case "hello":
-        if (frame.value.protocol !== protocolVersion) this.kill();
+        if (frame.value.protocol !== protocolVersion) {
+          throw new ProtocolError(`it speaks version ${frame.value.protocol}, not ${protocolVersion}`);
+        }
         break;
       case "ready":
         this.#credit = frame.value.credit;
         this.events.ready(this);
         break;
       case "fatal":
-        if (frame.value.failure !== undefined) this.events.fatal(this, frame.value.failure);
+        if (frame.value.failure === undefined) throw new ProtocolError("a fatal error that says nothing");
+        this.events.fatal(this, frame.value.failure);
         break;
       case "results":
         for (const result of frame.value.results) this.#answer(result);
@@ -248,8 +258,21 @@ export class WorkerProcess implements Worker {
   #answer(result: Result): void {
     const work = this.inHand.get(result.id);
     if (work === undefined) return;
+    if (!isKnown(result)) throw new ProtocolError("a result that says neither what was done nor what failed");
     this.inHand.delete(result.id);
     this.useful = true;
     this.events.result(this, work, result);
+  }
+}
+
+/** Whether a result says what became of its input, in words of this version. */
+function isKnown({ outcome }: Result): boolean {
+  switch (outcome.case) {
+    case "done":
+      return outcome.value.kind in Done_Kind && outcome.value.objects.every((o) => o.write in Object_Write);
+    case "failure":
+      return outcome.value.kind in Failure_Kind;
+    case undefined:
+      return false;
   }
 }
