@@ -1,7 +1,7 @@
 import { createWriteStream } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { Readable } from "node:stream";
+import { pipeline as pipe, type Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { DataInput } from "@klio/config/effective";
 import type { UploadOptions, UploadSource } from "../api/context.js";
@@ -52,18 +52,32 @@ export class ItemObjects {
   }
 
   async read(item: Item<unknown>): Promise<Uint8Array> {
-    return this.engine.store.read(this.#inputPath(item), this.cancellation.signal);
+    const bytes = await this.engine.store.read(this.#inputPath(item), this.cancellation.signal);
+    this.bytesRead += bytes.length;
+    return bytes;
   }
 
   async open(item: Item<unknown>): Promise<Readable> {
-    const stream = await this.engine.store.open(this.#inputPath(item), this.cancellation.signal);
+    return this.#open(this.#inputPath(item));
+  }
+
+  async #open(path: ObjectPath): Promise<Readable> {
+    const source = await this.engine.store.open(path, this.cancellation.signal);
+    const stream = new Transform({
+      transform: (chunk: Uint8Array, _encoding, next) => {
+        this.bytesRead += chunk.length;
+        next(null, chunk);
+      },
+    });
+    // Whoever reads it is told of what goes wrong; nobody reading is no reason to end the worker.
+    pipe(source, stream, () => undefined);
     this.#streams.push(stream);
     return stream;
   }
 
   async file(item: Item<unknown>): Promise<string> {
     const path = this.#inputPath(item);
-    const source = await this.engine.store.open(path, this.cancellation.signal);
+    const source = await this.#open(path);
     const folder = await this.folder();
     this.#files += 1;
     const extension = /\.[A-Za-z0-9]{1,16}$/.exec(basename(path.name))?.[0] ?? "";

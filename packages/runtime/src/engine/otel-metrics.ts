@@ -1,4 +1,4 @@
-import { type Attributes, metrics, ProxyTracerProvider, trace } from "@opentelemetry/api";
+import { type Attributes, metrics, trace } from "@opentelemetry/api";
 import type { MetricReport, MetricsBackend } from "../api/metrics.js";
 
 type Record = (value: number, attributes: Attributes) => void;
@@ -49,9 +49,8 @@ interface Flushable {
 
 /** Has spans and metrics that wait to be exported sent now; the API has no word for it, the providers of the SDK do. */
 export async function flushTelemetry(): Promise<void> {
-  const tracers = trace.getTracerProvider();
-  const delegate: unknown = tracers instanceof ProxyTracerProvider ? tracers.getDelegate() : tracers;
-  const flushable = [delegate, metrics.getMeterProvider()].filter(
+  const tracers = trace.getTracerProvider() as { getDelegate?(): unknown };
+  const flushable = [tracers.getDelegate?.() ?? tracers, metrics.getMeterProvider()].filter(
     (p): p is Flushable => typeof (p as Partial<Flushable>).forceFlush === "function",
   );
   await Promise.allSettled(flushable.map((p) => p.forceFlush()));
