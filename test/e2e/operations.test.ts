@@ -51,7 +51,7 @@ describe("the endpoints of a job", () => {
       { element: "slow-1", state: "running", node: "finish", attempts: 1, charged: 0, input: "pubsub0" },
     ]);
     expect(rig.workers()).toContain(messages[0]?.["pid"]);
-    rig.process?.kill("SIGUSR2");
+    process.kill(rig.process.pid, "SIGUSR2");
     await rig.until(() => rig.events.some((e) => e.event === "in-flight"), "the list of what is in hand");
     await rig.untilDone(2);
     expect(await sample("klio_messages_received_total", 'input="pubsub0"')).toBe(2);

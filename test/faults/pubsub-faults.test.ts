@@ -84,7 +84,7 @@ describe("a fault that is asked for", () => {
       "expireDeadline",
       { expireDeadline: 0.2 },
       ({ events }) => {
-        expect(events.some((e) => e.kind === "give-back")).toBe(true);
+        expect(events.some((e) => e.kind === "deadline")).toBe(true);
       },
     ],
     [

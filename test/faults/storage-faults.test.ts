@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Storage } from "@google-cloud/storage";
 import {
   type FaultEvent,
@@ -164,4 +165,20 @@ describe("a fault of Cloud Storage that is asked for", () => {
     },
     120_000,
   );
+
+  it("does not keep the emulator from its end when clients went away amid wrong bytes", async () => {
+    const bucket = new Storage({ projectId: "p", apiEndpoint: emulator.url }).bucket("faulty");
+    await upload("large", Buffer.alloc(200_000));
+    emulator.setFaults({ seed: 1, corruptDownload: 0.5 });
+    // The client breaks off what it reads, and tries again.
+    for (let i = 0; i < 100; i += 1)
+      bucket
+        .file("large")
+        .download()
+        .catch(() => undefined);
+    await sleep(3_000);
+    expect(struck.length).toBeGreaterThan(20);
+    await emulator.close();
+    await expect(fetch(url("large"))).rejects.toThrow();
+  });
 });

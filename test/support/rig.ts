@@ -1,81 +1,103 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { copyFileSync, mkdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PubSub } from "@google-cloud/pubsub";
-import { loadConfig } from "@klio/config";
-import {
-  type PubSubEmulator,
-  type PubSubEvent,
-  startPubSub,
-  startStorage,
-  type StorageEmulator,
-} from "@klio/emulators";
-import { encodeMessage, requestMessage } from "@klio/runtime/message";
-import { buildJob } from "../../src/jobs/index.js";
+import type { PubSubEmulator, PubSubOptions, StorageEmulator } from "@klio/emulators";
+import { childId, encodeMessage, requestMessage } from "@klio/runtime/message";
+import { inputOf } from "../fixtures/jobs/faults/src/kinds.js";
+import { type Expect, faultJob } from "./fault-job.js";
+import { type Event, JobProcess } from "./job-process.js";
+import { checkLedger } from "./ledger/check.js";
+import { startNotedPubSub, startNotedStorage } from "./ledger/emulators.js";
+import type { MessageEntry, StorageEntry } from "./ledger/entry.js";
+import { Ledger } from "./ledger/ledger.js";
+import type { Violation } from "./ledger/violation.js";
+import { buildRigJob, project, type RigJobOptions } from "./rig-job.js";
+
+export type { Event } from "./job-process.js";
 
 process.env["METADATA_SERVER_DETECTION"] = "none";
 
 export const root = join(import.meta.dirname, "../..");
-const project = "fault-project";
-const name = (kind: "topics" | "subscriptions", id: string) => `projects/${project}/${kind}/${id}`;
 
-export interface Event {
-  readonly event: string;
-  readonly [key: string]: unknown;
+/** Where a rig's broker is, whoever runs it. */
+export interface RigBroker {
+  readonly address: string;
+  close(): Promise<void>;
 }
 
-export interface RigOptions {
-  /** A job directory: its `src` is compiled. */
-  readonly job: string;
-  /** YAML of `delivery`, `workers` and the job's own keys, each line indented by two. */
-  readonly jobConfig?: string;
-  readonly inputSuffix?: string;
-  readonly outputSuffix?: string;
+export interface RigOptions extends Omit<RigJobOptions, "runtime" | "root"> {
   readonly environment?: Readonly<Record<string, string>>;
-  readonly checkInput?: boolean;
   readonly ordered?: boolean;
+  /** Folder of the bundled runtime. Default: the one that ships. */
+  readonly runtime?: string;
+  /** What the job makes of an element. Default: as the fault job does. */
+  readonly expect?: Expect;
+  /** Default: embedded, in memory. */
+  readonly broker?: (ledger: Ledger, folder: string) => Promise<RigBroker>;
+  readonly pubsub?: PubSubOptions;
+  /** A command that runs the job's command, given as further arguments; for the job's folder of temporary files. */
+  readonly wrapper?: (temporary: string) => readonly string[];
 }
+
+export interface PublishOptions {
+  readonly force?: boolean;
+  readonly orderingKey?: string;
+  readonly payload?: Uint8Array;
+  readonly attributes?: Readonly<Record<string, string>>;
+  /** Attribute `klio-id`: it is a replay. */
+  readonly klioId?: string;
+}
+
+/** Attribute that tells of which element a message is. */
+export const elementAttribute = "fault-element";
+/** Its values hold no more bytes than this. */
+const maxAttributeBytes = 1_024;
 
 /** A job on real processes against the embedded emulators, with a ledger of everything that happened. */
 export class Rig {
-  readonly ledger: PubSubEvent[] = [];
   readonly events: Event[] = [];
   readonly noise: string[] = [];
-  process: ChildProcess | undefined;
+  readonly processes: JobProcess[] = [];
+  #keepsRunning = false;
+  #closing: Promise<void> | undefined;
 
   private constructor(
     readonly folder: string,
-    public pubsub: PubSubEmulator,
+    readonly ledger: Ledger,
+    public broker: RigBroker,
     public storage: StorageEmulator,
-    /** Name of each output object, once for each time it was written. */
-    readonly writes: string[],
-    readonly client: PubSub,
+    public client: PubSub,
     readonly build: string,
     readonly options: RigOptions,
   ) {}
 
   static async start(options: RigOptions): Promise<Rig> {
     const folder = await mkdtemp(join(tmpdir(), "klio-rig-"));
-    const ledger: PubSubEvent[] = [];
-    const pubsub = await startPubSub({ observe: (event) => ledger.push(event) });
-    const writes: string[] = [];
-    const storage = await startStorage({
-      root: join(folder, "storage"),
-      observe: ({ bucket, name: object }) => {
-        if (bucket === "fault-out") writes.push(object);
+    const runtime = options.runtime ?? join(root, "dist/runtime");
+    const { directory, begin } = await buildRigJob(folder, { ...options, runtime, root }).catch(
+      async (error: unknown) => {
+        await rm(folder, { recursive: true });
+        throw error;
       },
-    });
-    const client = new PubSub({ projectId: project, apiEndpoint: pubsub.address, emulatorMode: true });
+    );
+    const ledger = new Ledger(join(folder, "ledger.jsonl"));
+    ledger.append(begin);
+    const broker = await (options.broker?.(ledger, folder) ?? startNotedPubSub(ledger, options.pubsub));
+    const storage = await startNotedStorage(ledger, { root: join(folder, "storage") });
     for (const bucket of ["fault-in", "fault-out"]) mkdirSync(join(storage.root, bucket));
-    const built = await build(folder, options);
-    const rig = new Rig(folder, pubsub, storage, writes, client, built, options);
-    Object.assign(rig, { ledger });
+    const rig = new Rig(folder, ledger, broker, storage, clientOf(broker), directory, options);
+    mkdirSync(rig.temporary());
     await rig.createResources();
     return rig;
+  }
+
+  /** The embedded broker. Throws when the rig has another. */
+  get pubsub(): PubSubEmulator {
+    if (!("setFaults" in this.broker)) throw new Error("the broker is not embedded");
+    return this.broker as PubSubEmulator;
   }
 
   async createResources(): Promise<void> {
@@ -88,64 +110,117 @@ export class Rig {
       await this.client.topic(`fault-${topic}`).createSubscription(`fault-${topic}-sub`);
   }
 
-  async run(): Promise<void> {
-    const runtime = join(root, "dist/runtime/bin.js");
-    const child = spawn(process.execPath, [runtime, "run", this.build], {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: {
+  // ---- the job
+
+  /** Starts a supervisor, and resolves when it is ready, or cannot be. */
+  async run(environment: NodeJS.ProcessEnv = {}): Promise<JobProcess> {
+    const before = this.events.length;
+    const started = this.#spawn(environment);
+    const told = () => this.events.slice(before).some((e) => e.event === "ready" || e.event === "fatal");
+    await this.until(() => told() || !started.alive, "the job is ready");
+    return started;
+  }
+
+  #spawn(environment: NodeJS.ProcessEnv = {}): JobProcess {
+    const runtime = this.options.runtime ?? join(root, "dist/runtime");
+    const command = [process.execPath, join(runtime, "bin.js"), "run", this.build];
+    const started: JobProcess = new JobProcess({
+      life: this.processes.length + 1,
+      ledger: this.ledger,
+      command: [...(this.options.wrapper?.(this.temporary()) ?? []), ...command],
+      environment: {
         ...process.env,
-        PUBSUB_EMULATOR_HOST: this.pubsub.address,
+        PUBSUB_EMULATOR_HOST: this.broker.address,
         STORAGE_EMULATOR_HOST: this.storage.url,
         FAULT_FOLDER: this.folder,
+        FAULT_LEDGER: this.ledger.path,
         TMPDIR: this.temporary(),
         ...this.options.environment,
+        ...environment,
       },
+      cwd: this.folder,
+      temporary: this.temporary(),
+      others: () => this.processes.filter((p) => p.alive && p !== started).map((p) => p.pid),
+      onEvent: (event) => this.events.push(event),
+      onNoise: (line) => this.noise.push(line),
     });
-    this.process = child;
-    createInterface({ input: child.stdout }).on("line", (line) => this.events.push(JSON.parse(line) as Event));
-    createInterface({ input: child.stderr }).on("line", (line) => this.noise.push(line));
-    const before = this.events.length;
-    const told = () => this.events.slice(before).some((e) => e.event === "ready" || e.event === "fatal");
-    await this.until(told, "the job is ready");
+    this.processes.push(started);
+    void started.exited.then(() => {
+      if (this.#keepsRunning && started.killed) this.#spawn();
+    });
+    return started;
+  }
+
+  /** Another supervisor is started whenever one is killed, as whoever runs the job would do. */
+  keepRunning(): void {
+    this.#keepsRunning = true;
+  }
+
+  /** The supervisor that was started last. */
+  get process(): JobProcess {
+    const last = this.processes.at(-1);
+    if (last === undefined) throw new Error("the job was not started");
+    return last;
+  }
+
+  /** Process ids of the workers that live now. */
+  workers(): number[] {
+    return this.processes.at(-1)?.workers() ?? [];
+  }
+
+  /** Stops the job in order, and resolves to its exit code. */
+  stop(signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<number | null> {
+    return this.process.drain(signal);
   }
 
   temporary(): string {
-    const path = join(this.folder, "tmp");
-    mkdirSync(path, { recursive: true });
-    return path;
+    return join(this.folder, "tmp");
   }
 
-  async publish(
-    elements: readonly string[],
-    more: {
-      force?: boolean;
-      orderingKey?: string;
-      payload?: Uint8Array;
-      attributes?: Readonly<Record<string, string>>;
-    } = {},
-  ): Promise<string[]> {
+  // ---- messages and objects
+
+  async publish(elements: readonly string[], more: PublishOptions = {}): Promise<string[]> {
     const topic = this.client.topic("fault-in", { messageOrdering: more.orderingKey !== undefined });
     return Promise.all(
-      elements.map((element) =>
-        topic.publishMessage({
+      elements.map(async (element) => {
+        const told = Buffer.byteLength(element) <= maxAttributeBytes ? { [elementAttribute]: element } : {};
+        const messageId = await topic.publishMessage({
           data: requestBytes(element, more),
-          attributes: { ...more.attributes },
+          attributes: {
+            ...told,
+            ...(more.klioId === undefined ? {} : { "klio-id": more.klioId }),
+            ...more.attributes,
+          },
           ...(more.orderingKey === undefined ? {} : { orderingKey: more.orderingKey }),
-        }),
-      ),
+        });
+        const klioId = more.klioId ?? messageId;
+        const expected = (this.options.expect ?? faultJob)(element, klioId);
+        this.#noteSent(messageId, { klioId, element, force: more.force ?? false, ...expected });
+        return messageId;
+      }),
     );
   }
 
-  async publishRaw(data: Buffer): Promise<string> {
-    return this.client.topic("fault-in").publishMessage({ data, attributes: { raw: "yes" } });
+  /** Publishes bytes as they are. `hopeless`: they are no KlioMessage. */
+  async publishRaw(data: Buffer, hopeless = true): Promise<string> {
+    const messageId = await this.client.topic("fault-in").publishMessage({ data, attributes: { raw: "yes" } });
+    const more = hopeless ? { hopeless } : {};
+    this.#noteSent(messageId, { klioId: messageId, element: "", force: false, objects: [], outputs: [], ...more });
+    return messageId;
   }
 
-  putInput(object: string, data: Buffer | string): Promise<void> {
-    return this.#storagePut("fault-in", object, data);
+  #noteSent(messageId: string, sent: { klioId: string; element: string; force: boolean } & ReturnType<Expect>): void {
+    const passThrough = childId(sent.klioId, "fault-job", "input", "pass-through", 0);
+    this.ledger.append({ source: "sent", messageId, passThrough, ...sent });
   }
 
-  async #storagePut(bucket: string, object: string, data: Buffer | string): Promise<void> {
-    const url = `${this.storage.url}/upload/storage/v1/b/${bucket}/o?uploadType=media&name=${encodeURIComponent(object)}`;
+  /** Puts the input objects of elements that read one. */
+  async putInputs(elements: readonly string[]): Promise<void> {
+    for (const element of elements) await this.putInput(`job/${element}`, inputOf(element));
+  }
+
+  async putInput(object: string, data: Buffer | string): Promise<void> {
+    const url = `${this.storage.url}/upload/storage/v1/b/fault-in/o?uploadType=media&name=${encodeURIComponent(object)}`;
     const response = await fetch(url, { method: "POST", body: typeof data === "string" ? data : new Uint8Array(data) });
     if (!response.ok) throw new Error(await response.text());
   }
@@ -157,90 +232,103 @@ export class Rig {
     return response.status === 404 ? undefined : Buffer.from(await response.arrayBuffer());
   }
 
+  // ---- what happened
+
   outcomes(outcome?: string): Event[] {
     return this.events.filter((e) => e.event === "outcome" && (outcome === undefined || e["outcome"] === outcome));
   }
 
-  count(kind: PubSubEvent["kind"], resource: string, messageId?: string): number {
-    return this.of(kind, resource).filter((e) => messageId === undefined || e.messageId === messageId).length;
+  /** What the broker did of a kind with a topic or subscription. */
+  of(kind: MessageEntry["kind"], resource: string): MessageEntry[] {
+    const entries = this.ledger.entries().filter((e) => e.source === "broker");
+    return entries.filter((e): e is MessageEntry & { time: number } => e.kind === kind && e.resource === resource);
   }
 
-  of(kind: PubSubEvent["kind"], resource: string): PubSubEvent[] {
-    return this.ledger.filter((e) => e.kind === kind && e.resource.endsWith(`/${resource}`));
+  count(kind: MessageEntry["kind"], resource: string, messageId?: string): number {
+    if (messageId === undefined) return this.ledger.count(`broker/${kind}/${resource}`);
+    return this.of(kind, resource).filter((e) => e.messageId === messageId).length;
   }
 
   acknowledged(): number {
     return this.count("acknowledge", "fault-in-job");
   }
 
+  /** Names of output objects, once for each time they were written. */
+  writes(): string[] {
+    const written = (e: StorageEntry) => e.kind === "commit" && e.bucket === "fault-out";
+    const entries = this.ledger.entries().filter((e) => e.source === "storage");
+    return entries.filter(written).map((e) => e.name);
+  }
+
+  /** What the ledger tells of broken promises. When there are any the ledger is kept, and its path printed. */
+  check(): Violation[] {
+    const violations = checkLedger(this.ledger.entries());
+    if (violations.length > 0) {
+      const kept = join(tmpdir(), `klio-ledger-${Date.now()}.jsonl`);
+      copyFileSync(this.ledger.path, kept);
+      console.log(`${violations.length} violations; the ledger: ${kept}`);
+    }
+    return violations;
+  }
+
   /** Waits until the job has said what became of so many messages. */
   untilDone(messages: number, ms?: number): Promise<void> {
     const done = () => this.outcomes().filter((o) => o["outcome"] !== "given-back").length;
-    return this.until(() => done() >= messages && this.acknowledged() >= messages, `${messages} messages done`, ms);
+    return this.until(() => this.acknowledged() >= messages && done() >= messages, `${messages} messages done`, ms);
   }
 
-  /** Process ids of the workers that live now. */
-  workers(): number[] {
-    const pid = this.process?.pid ?? 0;
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-    return children === "" ? [] : children.split(" ").map(Number);
+  /** Waits until each of these messages is acknowledged, however often others, or they, were. */
+  async untilAcknowledged(messageIds: readonly string[], ms?: number): Promise<void> {
+    const open = new Set(messageIds);
+    let seen = 0;
+    const done = () => {
+      const entries = this.ledger.entries();
+      for (; seen < entries.length; seen += 1) {
+        const entry = entries[seen];
+        if (entry?.source === "broker" && entry.kind === "acknowledge") open.delete(entry.messageId);
+      }
+      return open.size === 0;
+    };
+    await this.until(done, () => `${open.size} of ${messageIds.length} messages done`, ms);
   }
 
-  async until(condition: () => boolean, what: string, ms = 60_000): Promise<void> {
+  async until(condition: () => boolean, what: string | (() => string), ms = 60_000): Promise<void> {
     const end = Date.now() + ms;
     while (!condition()) {
       if (Date.now() > end) {
         const tail = [...this.noise.slice(-5), ...this.events.slice(-5).map((e) => JSON.stringify(e).slice(0, 400))];
-        throw new Error(`waited in vain for: ${what}\n${tail.join("\n")}`);
+        throw new Error(`waited in vain for: ${typeof what === "string" ? what : what()}\n${tail.join("\n")}`);
       }
       await sleep(20);
     }
   }
 
-  /** Sends a signal and resolves to the exit code. */
-  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
-    const child = this.process;
-    if (child === undefined) return null;
-    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-    const exited = new Promise<number | null>((resolve) => child.once("close", resolve));
-    child.kill(signal);
-    return exited;
+  /** A client of the broker as it is now. */
+  async reconnect(): Promise<void> {
+    await this.client.close();
+    this.client = clientOf(this.broker);
   }
 
-  async close(): Promise<void> {
-    await this.stop("SIGKILL");
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    this.#keepsRunning = false;
+    await Promise.all(this.processes.map((p) => p.end()));
     await this.client.close();
-    await Promise.all([this.pubsub.close(), this.storage.close()]);
-    await sleep(300); // workers of a killed supervisor end within this
+    await Promise.all([this.broker.close(), this.storage.close()]);
+    this.ledger.close();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
-async function build(folder: string, options: RigOptions): Promise<string> {
-  const text = `job_name: fault-job
-pipeline_options:
-  project: ${project}
-job_config:
-${options.jobConfig ?? "  delivery: {attempts: 3, retry_delay: 50ms, ack_deadline: 10s, dead_letter: DEAD}"}
-  events:
-    inputs: [{type: pubsub, topic: ${name("topics", "fault-in")}, subscription: ${name("subscriptions", "fault-in-job")}}]
-    outputs: [{type: pubsub, topic: ${name("topics", "fault-out")}}]
-  data:
-    inputs: [{type: gcs, location: gs://fault-in/job, file_suffix: "${options.inputSuffix ?? ""}", skip_klio_existence_check: ${!(options.checkInput ?? false)}}]
-    outputs: [{type: gcs, location: gs://fault-out/job, file_suffix: "${options.outputSuffix ?? ""}"}]
-`.replace("DEAD", name("topics", "fault-dead"));
-  const { config, diagnostics } = loadConfig({ file: "klio-job.yaml", text });
-  if (config === undefined) throw new Error(JSON.stringify(diagnostics));
-  const directory = join(folder, "job");
-  const { cp } = await import("node:fs/promises");
-  await cp(join(options.job, "src"), join(directory, "src"), { recursive: true });
-  const { symlink } = await import("node:fs/promises");
-  await symlink(join(root, "node_modules"), join(directory, "node_modules"));
-  const job = { directory, configFile: join(directory, "klio-job.yaml"), config, warnings: [] };
-  return (await buildJob(job, join(root, "dist/runtime"))).directory;
+function clientOf({ address }: RigBroker): PubSub {
+  return new PubSub({ projectId: project, apiEndpoint: address, emulatorMode: true });
 }
 
-function requestBytes(element: string, more: { force?: boolean; payload?: Uint8Array }): Uint8Array {
+function requestBytes(element: string, more: PublishOptions): Uint8Array {
   const message = requestMessage({ element, force: more.force ?? false });
   if (message.data !== undefined && more.payload !== undefined) message.data.payload = more.payload;
   return encodeMessage(message);

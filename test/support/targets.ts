@@ -19,12 +19,18 @@ export interface BrokerTarget {
   readonly missing: string | undefined;
   /** klio's own, which keeps to the documentation. */
   readonly own: boolean;
-  start(): Promise<Broker>;
+  /** `port`: only there, with nothing of what another one had. Default: any free port. */
+  start(port?: number): Promise<Broker>;
 }
 
 /** The embedded emulator, and Google's where the Cloud SDK and Java are installed. In CI a missing one fails the suite. */
 export const brokerTargets: readonly BrokerTarget[] = [
-  { name: "klio's emulator", missing: undefined, own: true, start: () => startPubSub() },
+  {
+    name: "klio's emulator",
+    missing: undefined,
+    own: true,
+    start: (port) => startPubSub(port === undefined ? {} : { port }),
+  },
   { name: "Google's emulator", missing: missingGoogle(), own: false, start: startGoogle },
 ];
 
@@ -58,22 +64,24 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-async function startGoogle(): Promise<Broker> {
+async function startGoogle(wanted?: number): Promise<Broker> {
   const jar = emulatorJar();
   if (jar === undefined) throw new Error(missingGoogle());
-  const port = await freePort();
+  const port = wanted ?? (await freePort());
   const child = spawn("java", ["-jar", jar, "--host=127.0.0.1", `--port=${port}`], { stdio: "ignore" });
   const address = `127.0.0.1:${port}`;
-  await untilReady(address, child);
-  return {
-    address,
-    ...(child.pid === undefined ? {} : { pid: child.pid }),
-    close: async () => {
-      const ended = new Promise((resolve) => child.once("exit", resolve));
-      child.kill("SIGKILL");
-      await ended;
-    },
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  const close = async () => {
+    child.kill("SIGKILL");
+    await ended;
   };
+  try {
+    await untilReady(address, child);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { address, ...(child.pid === undefined ? {} : { pid: child.pid }), close };
 }
 
 async function untilReady(address: string, child: ChildProcess): Promise<void> {

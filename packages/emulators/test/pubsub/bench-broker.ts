@@ -10,6 +10,7 @@ import type { FaultEvent } from "../../src/fault-schedule.js";
 import { type Faults, PubSubFaults } from "../../src/pubsub/faults.js";
 import { memoryStorage, type PubSubStorage } from "../../src/pubsub/log/storage.js";
 import { decodeMessage } from "../../src/pubsub/message.js";
+import type { PubSubEvent } from "../../src/pubsub/observe.js";
 import { withDefaults } from "../../src/pubsub/services/subscription-resource.js";
 
 /** A broker without a network, whose clock is moved by hand. */
@@ -17,6 +18,7 @@ export class Bench {
   now = Date.UTC(2026, 0, 1);
   broker: Broker;
   readonly warnings: string[] = [];
+  readonly observed: PubSubEvent[] = [];
 
   constructor(
     readonly storage: PubSubStorage = memoryStorage(),
@@ -30,7 +32,7 @@ export class Bench {
     return new Broker({
       storage: this.storage,
       faults: new PubSubFaults(this.faults, this.onFault),
-      observe: undefined,
+      observe: (event) => this.observed.push(event),
       warn: (text) => this.warnings.push(text),
       now: () => this.now,
     });

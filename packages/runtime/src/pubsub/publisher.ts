@@ -14,7 +14,9 @@ interface Pending {
 const maxMessages = 1_000;
 const maxBytes = 9_000_000;
 const firstDelayMs = 100;
-const longestDelayMs = 10_000;
+const longestDelayMs = 2_000;
+/** Trying again is done here: left to the client, it comes at intervals that grow to a minute. */
+const once = { timeout: 15_000, retry: { retryCodes: [] } };
 
 /** Publishes to one topic. While a request is on its way the next ones gather behind it. */
 export class Publisher implements Output {
@@ -65,7 +67,7 @@ export class Publisher implements Output {
           attributes: { ...attributes },
           orderingKey,
         }));
-        const [response] = await this.client.publish({ topic: this.topic, messages });
+        const [response] = await this.client.publish({ topic: this.topic, messages }, once);
         batch.forEach((p, i) => {
           p.resolve(response.messageIds?.[i] ?? "");
         });

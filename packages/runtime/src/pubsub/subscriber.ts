@@ -40,6 +40,10 @@ interface Received {
 const firstDelayMs = 100;
 const longestDelayMs = 2_000;
 const maxIdsPerRequest = 1_000;
+/** Tries to acknowledge; they take about half a minute. */
+const ackTries = 8;
+/** Trying again is done here: left to the client, it comes at intervals that grow to a minute. */
+const once = { timeout: 15_000, retry: { retryCodes: [] } };
 /** How long acknowledgements wait for company, in milliseconds. */
 const ackBatchMs = 5;
 /** How long a stream must have been open to count as connected, when nothing has come through it. */
@@ -128,12 +132,12 @@ export class Subscriber implements Source {
     await new Promise((resolve) => setTimeout(resolve, ackBatchMs));
     if (this.#acks?.ids === ids) this.#acks = undefined;
     const request = { subscription: this.options.subscription, ackIds: ids };
-    for (let attempt = 1; attempt <= 5; attempt += 1) {
+    for (let attempt = 1; attempt <= ackTries; attempt += 1) {
       try {
-        await this.options.client.acknowledge(request);
+        await this.options.client.acknowledge(request, once);
         return;
       } catch (error) {
-        if (statusOf(error) === Status.notFound || attempt === 5) return; // delivered again, and known as done by its id
+        if (statusOf(error) === Status.notFound || attempt === ackTries) return; // delivered again, and known as done by its id
         await new Promise((resolve) => setTimeout(resolve, firstDelayMs * 2 ** attempt));
       }
     }
@@ -286,6 +290,9 @@ export class Subscriber implements Source {
 
   async #modify(ackIds: string[], ackDeadlineSeconds: number): Promise<void> {
     const { client, subscription, ackDeadlineMs } = this.options;
-    await client.modifyAckDeadline({ subscription, ackIds, ackDeadlineSeconds }, { timeout: ackDeadlineMs / 3 });
+    await client.modifyAckDeadline(
+      { subscription, ackIds, ackDeadlineSeconds },
+      { ...once, timeout: ackDeadlineMs / 3 },
+    );
   }
 }

@@ -217,8 +217,8 @@ export class Broker implements Surroundings {
     if (observe === undefined) return;
     const encoded = typeof message === "function" ? message()?.message : message;
     if (encoded === undefined) return;
-    const { messageId, attributes } = decodeMessage(encoded);
-    observe({ kind, resource, messageId, attributes });
+    const { messageId, attributes, orderingKey, data } = decodeMessage(encoded);
+    observe({ kind, resource, messageId, attributes, orderingKey, bytes: data.length });
   }
 
   /** Ends all consumers with `reason`. What was confirmed is in the storage, whether or not it is tidied up at the end. */

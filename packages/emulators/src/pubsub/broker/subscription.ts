@@ -60,7 +60,9 @@ export class Subscription {
     this.lastUsed = this.around.now();
     if (!this.#consumers.delete(consumer)) return;
     for (const lease of [...unsent].reverse()) {
-      if (!this.#leases.release(lease) || lease.entry.leases.size > 0) continue;
+      if (!this.#leases.release(lease)) continue;
+      this.#tellOf("withdraw", lease.entry);
+      if (lease.entry.leases.size > 0) continue;
       lease.entry.attempts -= 1;
       this.#takeBack(lease.entry, 0);
     }
@@ -93,7 +95,7 @@ export class Subscription {
     for (const ackId of ackIds) {
       const lease = this.#leases.find(ackId);
       if (lease === undefined) invalid.push(ackId);
-      else if (seconds === 0) this.#giveBack(lease);
+      else if (seconds === 0) this.#giveBack(lease, "give-back");
       else this.#leases.extend(lease, this.around.now() + seconds * 1_000);
     }
     // The room of what was given back is filled at the next tick: who gives back much at once is often about to leave.
@@ -103,7 +105,7 @@ export class Subscription {
   /** Takes back what has expired, and what waited for its time. */
   tick(now: number): void {
     this.#backlog.follow(this.resource);
-    for (const lease of this.#leases.takeExpired(now)) this.#giveBack(lease);
+    for (const lease of this.#leases.takeExpired(now)) this.#giveBack(lease, "deadline");
     this.#backlog.takeDue(now);
     this.dispatch();
   }
@@ -286,10 +288,10 @@ export class Subscription {
     }
   }
 
-  #giveBack(lease: Lease): void {
+  #giveBack(lease: Lease, why: "give-back" | "deadline"): void {
     if (!this.#leases.release(lease)) return;
     const { entry } = lease;
-    this.#tellOf("give-back", entry);
+    this.#tellOf(why, entry);
     if (entry.leases.size > 0) return; // its duplicate is still with somebody
     this.#takeBack(entry, backOffMs(this.resource, entry.attempts));
   }
@@ -306,7 +308,10 @@ export class Subscription {
     const paused = lane.paused;
     lane.paused = true; // nothing is handed out of it meanwhile
     for (const later of rest) {
-      for (const lease of [...later.leases]) this.#leases.release(lease);
+      for (const lease of [...later.leases]) {
+        this.#leases.release(lease);
+        this.#tellOf("withdraw", later);
+      }
       later.acknowledged = false;
       later.attempts -= 1; // neither refused nor expired
     }

@@ -3,7 +3,7 @@ import { mkdir, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { lockDirectory, type DirectoryLock } from "../../directory-lock.js";
 import { badRequest, beingChanged, conflict, noObject } from "../errors.js";
-import type { StorageEvent } from "../observe.js";
+import { eventOf, type StorageEvent } from "../observe.js";
 import { checkPreconditions, type Preconditions } from "../preconditions.js";
 import { Adoption } from "./adoption.js";
 import { bucketEtag, type BucketRecord, Buckets, type BucketSettings } from "./buckets.js";
@@ -269,7 +269,7 @@ export class ObjectStore {
     if (old !== undefined) this.#keep(old, keeping, record.updated);
     this.#records.add(file.key, record);
     renameSync(file.path, target);
-    this.observe({ kind: "commit", bucket, name, generation: record.generation });
+    this.observe(eventOf("commit", record));
     if (old !== undefined && old.key !== file.key) this.#records.forget(bucket, old.key, name);
   }
 
@@ -316,7 +316,7 @@ export class ObjectStore {
       // Who names the generation wants it gone, not kept as a version.
       this.#keep(live, { ...keeping, versions: keeping.versions && generation === null }, now);
       unlinkSync(live.path);
-      this.observe({ kind: "delete", bucket, name, generation: live.record.generation });
+      this.observe(eventOf("delete", live.record));
       this.#records.forget(bucket, live.key, name);
       pruneFolders(this.buckets.folderOf(bucket), live.path);
     });

@@ -1,0 +1,62 @@
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { Rig, type RigOptions, root } from "../support/rig.js";
+import { printedSeed, soak } from "../support/seed.js";
+
+const job = join(root, "test/fixtures/jobs/faults");
+let rig: Rig;
+
+afterEach(() => rig.close());
+
+/** The most that was outstanding at once, in messages and bytes, by the ledger. */
+function peak(): { readonly messages: number; readonly bytes: number } {
+  const held = new Map<string, number>();
+  let most = { messages: 0, bytes: 0 };
+  for (const entry of rig.ledger.entries()) {
+    if (entry.source !== "broker" || entry.kind === "start" || entry.resource !== "fault-in-job") continue;
+    if (entry.kind === "deliver") held.set(entry.messageId, entry.bytes);
+    else held.delete(entry.messageId);
+    const bytes = [...held.values()].reduce((sum, b) => sum + b, 0);
+    most = { messages: Math.max(most.messages, held.size), bytes: Math.max(most.bytes, bytes) };
+  }
+  return most;
+}
+
+async function run(elements: readonly string[], payload: Buffer, options: Partial<RigOptions>): Promise<void> {
+  rig = await Rig.start({ job, ...options });
+  await rig.run();
+  await rig.untilAcknowledged(await rig.publish(elements, { payload }), 240_000);
+  rig.pubsub.setFaults({});
+  expect(await rig.stop()).toBe(0);
+  expect(rig.check()).toEqual([]);
+}
+
+describe("what a job has outstanding", () => {
+  it("stays within its bound in count", async () => {
+    const n = soak ? 5_000 : 300;
+    const elements = Array.from({ length: n }, (_, i) => `${i % 2 === 0 ? "slow" : "ok"}-${i}`);
+    await run(elements, Buffer.alloc(10), {
+      jobConfig: "  workers: {count: 2, concurrency: 3}\n  delivery: {ack_deadline: 10s, dead_letter: DEAD}",
+      environment: { SLOW_MS: "20" },
+      // A stream that breaks lets the job ask for messages anew, while it has some in hand.
+      pubsub: { faults: { seed: printedSeed(), resetStream: 0.05 } },
+    });
+    const most = peak();
+    console.log(`at most ${most.messages} messages outstanding, of 12 allowed`);
+    expect(most.messages).toBeGreaterThan(6);
+    expect(most.messages).toBeLessThanOrEqual(12);
+  }, 300_000);
+
+  it("stays within its bound in bytes", async () => {
+    // 64 messages may be outstanding, of which 38 fit into 256 MiB.
+    const elements = Array.from({ length: soak ? 300 : 45 }, (_, i) => `slow-${i}`);
+    await run(elements, Buffer.alloc(7_000_000, "p"), {
+      jobConfig: "  workers: {count: 2, concurrency: 16}\n  delivery: {ack_deadline: 60s, dead_letter: DEAD}",
+      environment: { SLOW_MS: "12000" },
+    });
+    const most = peak();
+    console.log(`at most ${(most.bytes / 1024 / 1024).toFixed(0)} MiB outstanding, of 256 allowed`);
+    expect(most.bytes).toBeGreaterThan(128 * 1024 * 1024);
+    expect(most.bytes).toBeLessThanOrEqual(256 * 1024 * 1024);
+  }, 300_000);
+});

@@ -1,0 +1,62 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { kindOf, points } from "../fixtures/jobs/faults/src/kinds.js";
+import { KillPoints } from "../support/kill-points.js";
+import type { Violation } from "../support/ledger/violation.js";
+import { Rig, root } from "../support/rig.js";
+import { printedRandom, shuffled, soak } from "../support/seed.js";
+
+const each = soak ? 50 : 1;
+
+describe.each(["worker", "supervisor"] as const)("kill -9 of a %s", (who) => {
+  let rig: Rig;
+  let violations: readonly Violation[];
+
+  // All points in one run, in random order and with other messages beside them: each named point is one test below.
+  beforeAll(
+    async () => {
+      const random = printedRandom();
+      rig = await Rig.start({
+        job: join(root, "test/fixtures/jobs/faults"),
+        jobConfig:
+          "  workers: {count: 2, concurrency: 3}\n  delivery: {attempts: 20, retry_delay: 50ms, ack_deadline: 10s, dead_letter: DEAD}",
+        environment: { SLOW_MS: "100" },
+      });
+      const kills = new KillPoints(rig);
+      rig.keepRunning();
+      const killing = Array.from({ length: each }, (_, i) => points.map((point) => `kill.${who}.${point}-${i}`)).flat();
+      await rig.putInputs(killing.filter((element) => kindOf(element).reads !== undefined));
+      kills.arm(killing);
+      const beside = Array.from(
+        { length: killing.length },
+        (_, i) => `${["ok", "slow", "big", "several"][i % 4]}-${i}`,
+      );
+      await rig.run();
+      for (let elements = shuffled([...killing, ...beside], random); elements.length > 0;) {
+        await rig.untilAcknowledged(await rig.publish(elements), soak ? 3_600_000 : 80_000);
+        elements = kills.takeMissed().map((element) => `${element}-again`);
+        kills.arm(elements);
+      }
+      await rig.until(() => rig.outcomes().length > 0 && rig.process.alive, "the job runs");
+      expect(await rig.stop()).toBe(0);
+      violations = rig.check();
+    },
+    soak ? 4_000_000 : 110_000,
+  );
+
+  afterAll(() => rig.close());
+
+  it.each(points)(`at the point %s: ${each} times`, (point) => {
+    const at = rig.ledger.entries().filter((e) => {
+      if (e.source === "worker") return e.kind === "die" && e.point === `${who}.${point}`;
+      return e.source === "process" && e.kind === "signal" && e.point === point && e.who === who;
+    });
+    const killed = new Set(at.map((e) => ("element" in e ? e.element : "")));
+    expect(killed.size).toBe(each);
+  });
+
+  it("breaks none of the invariants, and makes no message a dead letter", () => {
+    expect(violations).toEqual([]);
+    expect(rig.outcomes("dead-letter")).toEqual([]);
+  });
+});

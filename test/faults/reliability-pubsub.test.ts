@@ -1,0 +1,73 @@
+import { join } from "node:path";
+import type { Faults } from "@klio/emulators";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Rig, root } from "../support/rig.js";
+import { printedSeed, soak } from "../support/seed.js";
+
+const messages = soak ? 1_000 : 40;
+
+const faults: readonly (readonly [string, Faults])[] = [
+  ["messages that come twice", { duplicate: 0.3 }],
+  ["messages that change places", { reorder: 0.3 }],
+  ["messages that come late", { delay: 0.3, delayMs: 500 }],
+  ["deadlines that expire at once", { expireDeadline: 0.2 }],
+  ["acknowledgements that are lost", { loseAck: 0.1 }],
+  ["requests that are refused", { unavailable: 0.2 }],
+  ["streams that break", { resetStream: 0.2 }],
+  ["a broker that starts anew now and then", { restart: soak ? 0.02 : 0.1 }],
+  [
+    "all of that at once",
+    {
+      duplicate: 0.1,
+      reorder: 0.1,
+      delay: 0.1,
+      expireDeadline: 0.05,
+      loseAck: 0.02,
+      unavailable: 0.05,
+      resetStream: 0.05,
+    },
+  ],
+];
+
+describe("the job does its work beside", () => {
+  let rig: Rig;
+
+  beforeAll(async () => {
+    rig = await Rig.start({
+      job: join(root, "test/fixtures/jobs/faults"),
+      jobConfig: "  workers: {count: 2, concurrency: 4}\n  delivery: {ack_deadline: 10s, dead_letter: DEAD}",
+      environment: { SLOW_MS: "50" },
+    });
+    await rig.run();
+  });
+
+  afterAll(() => rig.close());
+
+  it.each(faults)(
+    "%s",
+    async (_what, wanted) => {
+      const before = rig.ledger.entries().length;
+      const kinds = ["slow", "ok", "several"];
+      const prefix = Object.keys(wanted).join(".");
+      const elements = Array.from({ length: messages }, (_, i) => `${kinds[i % kinds.length] ?? ""}-${prefix}-${i}`);
+      rig.pubsub.setFaults({ seed: printedSeed(), ...wanted });
+      // Who publishes has the same faults.
+      const ids = await rig.publish(elements);
+      await rig.untilAcknowledged(ids, 120_000);
+      rig.pubsub.setFaults({});
+      expect(
+        rig.ledger
+          .entries()
+          .slice(before)
+          .some((e) => e.source === "fault"),
+      ).toBe(true);
+    },
+    300_000,
+  );
+
+  it("and breaks none of the invariants", async () => {
+    expect(await rig.stop()).toBe(0);
+    expect(rig.check()).toEqual([]);
+    expect(rig.outcomes("dead-letter")).toEqual([]);
+  }, 60_000);
+});
