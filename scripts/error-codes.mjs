@@ -96,6 +96,7 @@ export const errorCodes = {
     UNDECODABLE: "The message is no KlioMessage with an element.",
     INPUT_NOT_FOUND: "The input object does not exist.",
     ILLEGAL_OBJECT_NAME: "The element makes an object name that Cloud Storage does not allow.",
+    OBJECT_TOO_LARGE: "The input object is larger than memory can hold at once: `ctx.open` and `ctx.file` take it.",
     DUPLICATE_OUTPUT: "Two items, or two calls, write the same output object for one message.",
     OUTPUT_TOO_LARGE: "The outputs of one message are together larger than a worker may answer with.",
     UNTAKEN_OUTPUT: "A transform put out an item, or a tag, that nothing takes.",
@@ -106,5 +107,13 @@ export const errorCodes = {
     WORKER_DIED: "Every attempt ended with its worker's death.",
     PERMANENT: "User code threw a `PermanentError` without a code of its own.",
     ERROR: "User code threw in every attempt.",
+  },
+  "Of Cloud Storage, when it fails for good (others are `HTTP_` and the status, or those of a broken connection)": {
+    STORAGE_CHECKSUM: "The bytes that came, or were stored, do not match their checksum.",
+    STORAGE_CREDENTIALS: "There are no credentials, or they cannot be renewed.",
+    STORAGE_INCOMPLETE: "The service takes nothing of an upload's next piece.",
+    STORAGE_PROTOCOL: "The service answered in a way that its documentation does not know.",
+    STORAGE_STALLED: "Nothing came or went on a connection for half a minute.",
+    STORAGE_TRUNCATED: "A download ended before all bytes had come.",
   },
 };

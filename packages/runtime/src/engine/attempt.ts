@@ -3,6 +3,7 @@ import { leavingBytes } from "../api/leaving.js";
 import type { UploadedObject } from "../api/uploaded-object.js";
 import { type KlioMessage, elementOf } from "../message/index.js";
 import { objectPath } from "../objects/location.js";
+import { isStorageTrouble } from "../objects/storage-error.js";
 import { uriOf } from "../objects/store.js";
 import { judge, OvertakenError, type Request } from "../objects/upload-rule.js";
 import type { Cancellation } from "./cancellation.js";
@@ -91,11 +92,11 @@ async function throughTheJob(
   const [output] = data.outputs;
   if (output !== undefined) {
     const path = objectPath(output.location, element, output.file_suffix);
-    const finding = judge(await engine.store.stat(path), objects.request);
+    const finding = judge(await engine.store.stat(path, objects.signal), objects.request);
     if (finding.kind === "keep") return passThrough(input.message, element, `the output exists: ${uriOf(path)}`);
     objects.remember(path, finding);
   }
-  await checkInput(engine, element);
+  await checkInput(engine, element, objects);
   let calls = 0;
   const scope = { engine, input, objects, sink, times, nextCall: () => (calls += 1) };
   const { outputs, skips } = await runGraph(scope, element);
@@ -141,11 +142,13 @@ function passThrough(message: KlioMessage, element: string, reason: string): End
   };
 }
 
-async function checkInput(engine: Engine, element: string): Promise<void> {
+async function checkInput(engine: Engine, element: string, objects: ItemObjects): Promise<void> {
   const [input] = engine.config.job_config.data.inputs;
   if (input === undefined || input.skip_klio_existence_check) return;
   const path = objectPath(input.location, element, input.file_suffix);
-  if ((await engine.store.stat(path)) === undefined) throw new InputNotFoundError(uriOf(path));
+  const state = await engine.store.stat(path, objects.signal);
+  if (state === undefined) throw new InputNotFoundError(uriOf(path));
+  objects.rememberInput(path, state);
 }
 
 function describeFailure(error: unknown, { reason }: Cancellation): AttemptFailure {
@@ -165,7 +168,7 @@ function describeFailure(error: unknown, { reason }: Cancellation): AttemptFailu
       : { ...described, kind: "cancelled" };
   }
   if (isPermanent(cause) || isUndecodable(cause)) return { ...described, kind: "permanent" };
-  return { ...described, kind: error instanceof NodeError ? "error" : "storage" };
+  return { ...described, kind: isStorageTrouble(cause) ? "storage" : "error" };
 }
 
 function isUndecodable(error: unknown): boolean {

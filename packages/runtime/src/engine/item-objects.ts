@@ -1,15 +1,14 @@
-import { createWriteStream } from "node:fs";
+import { setMaxListeners } from "node:events";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { pipeline as pipe, type Readable, Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import type { Readable } from "node:stream";
 import type { DataInput } from "@klio/config/effective";
 import type { UploadOptions, UploadSource } from "../api/context.js";
 import type { Item } from "../api/item.js";
 import { PermanentError } from "../api/errors.js";
 import type { UploadedObject } from "../api/uploaded-object.js";
 import { objectPath } from "../objects/location.js";
-import { type ObjectPath, uriOf } from "../objects/store.js";
+import { type ObjectPath, type ObjectState, type ReadOptions, uriOf } from "../objects/store.js";
 import { type Finding, judge, OvertakenError, type Request, uploadOnce } from "../objects/upload-rule.js";
 import type { Cancellation } from "./cancellation.js";
 import type { Engine } from "./engine.js";
@@ -29,14 +28,18 @@ export interface Uploader {
 /** One attempt's objects: what it reads, what it writes, and the temporary files in between. */
 export class ItemObjects {
   readonly uploaded: UploadedObject[] = [];
-  /** Bytes of input objects that arrived. */
+  /** Bytes of input objects that arrived, as stored; those that had to be fetched again count again. */
   bytesRead = 0;
   /** Set once an upload was overtaken: the attempt is void then, even if user code swallowed the error. */
   overtaken: OvertakenError | undefined;
   readonly #findings = new Map<string, Finding>();
+  readonly #inputs = new Map<string, ObjectState>();
   readonly #claims = new Map<string, UserCall>();
-  readonly #pending: Promise<UploadedObject>[] = [];
+  readonly #uploads: Promise<UploadedObject>[] = [];
+  readonly #reads: Promise<unknown>[] = [];
   readonly #streams: Readable[] = [];
+  #ended: AbortController | undefined;
+  #signal: AbortSignal | undefined;
   #folder: Promise<string> | undefined;
   #files = 0;
 
@@ -51,39 +54,72 @@ export class ItemObjects {
     this.#findings.set(uriOf(path), finding);
   }
 
-  async read(item: Item<unknown>): Promise<Uint8Array> {
-    const bytes = await this.engine.store.read(this.#inputPath(item), this.cancellation.signal);
-    this.bytesRead += bytes.length;
-    return bytes;
+  /** Notes what the attempt found when it looked for its input: what is read then is this very generation. */
+  rememberInput(path: ObjectPath, state: ObjectState): void {
+    this.#inputs.set(uriOf(path), state);
   }
 
-  async open(item: Item<unknown>): Promise<Readable> {
-    return this.#open(this.#inputPath(item));
+  /** Aborts when the attempt is called off, and when it is over. Made when it is asked for, as the attempt's is. */
+  get signal(): AbortSignal {
+    if (this.#signal === undefined) {
+      this.#ended = new AbortController();
+      this.#signal = AbortSignal.any([this.cancellation.signal, this.#ended.signal]);
+      setMaxListeners(0, this.#signal); // one for each object in hand
+    }
+    return this.#signal;
   }
 
-  async #open(path: ObjectPath): Promise<Readable> {
-    const source = await this.engine.store.open(path, this.cancellation.signal);
-    const stream = new Transform({
-      transform: (chunk: Uint8Array, _encoding, next) => {
-        this.bytesRead += chunk.length;
-        next(null, chunk);
-      },
+  // `ofCall` aborts when the time of the call of user code that reads is up.
+
+  read(item: Item<unknown>, ofCall?: AbortSignal): Promise<Uint8Array> {
+    return this.#reading(item, ofCall, (path, signal, options) => this.engine.store.read(path, signal, options));
+  }
+
+  open(item: Item<unknown>, ofCall?: AbortSignal): Promise<Readable> {
+    return this.#reading(item, ofCall, async (path, signal, options) => {
+      const stream = await this.engine.store.open(path, signal, options);
+      this.#streams.push(stream);
+      return stream;
     });
-    // Whoever reads it is told of what goes wrong; nobody reading is no reason to end the worker.
-    pipe(source, stream, () => undefined);
-    this.#streams.push(stream);
-    return stream;
   }
 
-  async file(item: Item<unknown>): Promise<string> {
-    const path = this.#inputPath(item);
-    const source = await this.#open(path);
-    const folder = await this.folder();
-    this.#files += 1;
-    const extension = /\.[A-Za-z0-9]{1,16}$/.exec(basename(path.name))?.[0] ?? "";
-    const target = join(folder, `${this.#files}${extension}`);
-    await pipeline(source, createWriteStream(target), { signal: this.cancellation.signal });
-    return target;
+  file(item: Item<unknown>, ofCall?: AbortSignal): Promise<string> {
+    return this.#reading(item, ofCall, async (path, signal, options) => {
+      const folder = await this.folder();
+      this.#files += 1;
+      const extension = /\.[A-Za-z0-9]{1,16}$/.exec(basename(path.name))?.[0] ?? "";
+      const target = join(folder, `${this.#files}${extension}`);
+      try {
+        await this.engine.store.download(path, target, signal, options);
+      } catch (error) {
+        await rm(target, { force: true });
+        throw error;
+      }
+      return target;
+    });
+  }
+
+  #reading<T>(
+    item: Item<unknown>,
+    ofCall: AbortSignal | undefined,
+    read: (path: ObjectPath, signal: AbortSignal, options: ReadOptions) => Promise<T>,
+  ): Promise<T> {
+    const work = async () => {
+      const signal = ofCall === undefined ? this.signal : AbortSignal.any([this.signal, ofCall]);
+      signal.throwIfAborted();
+      const path = this.#inputPath(item);
+      return read(path, signal, {
+        known: this.#inputs.get(uriOf(path)),
+        arrived: (bytes) => {
+          this.bytesRead += bytes;
+        },
+      });
+    };
+    const reading = work();
+    // Awaited by cleanUp() even if user code forgets to.
+    this.#reads.push(reading);
+    reading.catch(() => undefined);
+    return reading;
   }
 
   /** A folder of the message's own, removed with everything in it. */
@@ -96,7 +132,7 @@ export class ItemObjects {
   upload(item: Item<unknown>, data: UploadSource, options: UploadOptions, by: Uploader): Promise<UploadedObject> {
     const upload = this.#upload(item, data, options, by);
     // Awaited by settle() even if user code forgets to.
-    this.#pending.push(upload);
+    this.#uploads.push(upload);
     upload.catch(() => undefined);
     return upload;
   }
@@ -105,8 +141,9 @@ export class ItemObjects {
     item: Item<unknown>,
     data: UploadSource,
     options: UploadOptions,
-    { call, signal }: Uploader,
+    { call, signal: ofCall }: Uploader,
   ): Promise<UploadedObject> {
+    const signal = AbortSignal.any([this.signal, ofCall]);
     const [output] = this.engine.config.job_config.data.outputs;
     if (output === undefined) {
       throw new Error("the job has no data output: add one to job_config.data.outputs in klio-job.yaml");
@@ -114,13 +151,14 @@ export class ItemObjects {
     signal.throwIfAborted(); // a call whose time is up writes nothing any more
     const path = objectPath(output.location, item.element, options.suffix ?? output.file_suffix);
     this.#claim(path, call);
-    const finding = this.#findings.get(uriOf(path)) ?? judge(await this.engine.store.stat(path), this.request);
+    const finding = this.#findings.get(uriOf(path)) ?? judge(await this.engine.store.stat(path, signal), this.request);
     this.remember(path, finding);
     const contentType = options.contentType ?? "application/octet-stream";
     const how = { finding, request: this.request, contentType };
     try {
       const result = await uploadOnce(this.engine.store, path, data, how, signal);
       this.uploaded.push(result);
+      this.#inputs.delete(uriOf(path)); // whoever reads it from here on means this one
       return result;
     } catch (error) {
       if (error instanceof OvertakenError) this.overtaken = error;
@@ -142,11 +180,13 @@ export class ItemObjects {
 
   /** Waits for uploads that user code did not wait for. Throws the first that failed. */
   async settle(): Promise<void> {
-    await Promise.all(this.#pending);
+    await Promise.all(this.#uploads);
   }
 
+  /** Ends what user code has left running, and removes the temporary files. */
   async cleanUp(): Promise<void> {
-    await Promise.allSettled(this.#pending);
+    this.#ended?.abort(new Error("the attempt is over"));
+    await Promise.allSettled([...this.#uploads, ...this.#reads]);
     for (const stream of this.#streams) stream.destroy();
     const folder = await this.#folder?.catch(() => undefined);
     if (folder !== undefined) await rm(folder, { recursive: true, force: true, maxRetries: 3 });

@@ -36,6 +36,11 @@ export class Turns {
     this.#signal = AbortSignal.any([this.scope.input.cancellation.signal, this.#controller.signal]);
   }
 
+  /** Aborts when the time of the call is up; undefined when it has no limit. */
+  get ownSignal(): AbortSignal | undefined {
+    return this.#controller?.signal;
+  }
+
   get signal(): AbortSignal {
     return this.#signal ?? this.scope.input.cancellation.signal;
   }

@@ -1,19 +1,23 @@
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream, createWriteStream } from "node:fs";
-import { link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createWriteStream } from "node:fs";
+import { type FileHandle, link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { InputNotFoundError, PermanentError } from "../api/errors.js";
 import type { UploadSource } from "../api/context.js";
 import { syncFolder } from "../durable.js";
 import { isAlive } from "../processes.js";
+import { streamOf } from "./chunk-stream.js";
+import { tooLarge } from "./too-large.js";
+import { chunksOf } from "./source.js";
 import {
   GenerationMismatchError,
   type ObjectPath,
   type ObjectState,
   type ObjectStore,
+  type ReadOptions,
   uriOf,
   type WriteOptions,
   type Written,
@@ -27,30 +31,46 @@ import {
 export class FileStore implements ObjectStore {
   readonly #swept = new Map<string, Promise<void>>();
 
-  async stat(path: ObjectPath): Promise<ObjectState | undefined> {
-    const generation = await generationOf(fileOf(path));
-    if (generation === undefined) return undefined;
+  async stat(path: ObjectPath, signal: AbortSignal): Promise<ObjectState | undefined> {
+    signal.throwIfAborted();
+    const found = await identify(fileOf(path));
+    if (found === undefined) return undefined;
     try {
-      const by = JSON.parse(await readFile(recordOf(path, generation), "utf8")) as readonly string[];
-      return { generation, by };
+      const by = JSON.parse(await readFile(recordOf(path, found.generation), "utf8")) as readonly string[];
+      return { ...found, by };
     } catch {
-      return { generation, by: [] };
+      return { ...found, by: [] };
     }
   }
 
-  async read(path: ObjectPath, signal: AbortSignal): Promise<Uint8Array> {
+  async read(path: ObjectPath, signal: AbortSignal, options: ReadOptions = {}): Promise<Uint8Array> {
+    const file = await openFile(path, signal);
     try {
-      return await readFile(fileOf(path), { signal });
-    } catch (error) {
-      throw isMissing(error) ? new InputNotFoundError(uriOf(path)) : error;
+      const { size } = await file.stat();
+      if (size > largestRead) throw tooLarge(uriOf(path), size);
+      const data = await file.readFile({ signal });
+      options.arrived?.(data.length);
+      return data;
+    } finally {
+      await file.close();
     }
   }
 
-  async open(path: ObjectPath, signal: AbortSignal): Promise<Readable> {
-    if ((await generationOf(fileOf(path))) === undefined) throw new InputNotFoundError(uriOf(path));
-    const stream = createReadStream(fileOf(path), { signal });
-    stream.on("error", () => undefined); // whoever reads it is told; nobody reading is no reason to end the worker
-    return stream;
+  async open(path: ObjectPath, signal: AbortSignal, options: ReadOptions = {}): Promise<Readable> {
+    const file = await openFile(path, signal);
+    const chunks = async function* () {
+      for (;;) {
+        const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(chunkBytes));
+        if (bytesRead === 0) return;
+        options.arrived?.(bytesRead);
+        yield buffer.subarray(0, bytesRead);
+      }
+    };
+    return streamOf({ chunks, close: () => file.close() }, signal);
+  }
+
+  async download(path: ObjectPath, file: string, signal: AbortSignal, options: ReadOptions = {}): Promise<void> {
+    await pipeline(await this.open(path, signal, options), createWriteStream(file, { flags: "wx" }), { signal });
   }
 
   async write(path: ObjectPath, data: UploadSource, options: WriteOptions, signal: AbortSignal): Promise<Written> {
@@ -60,10 +80,8 @@ export class FileStore implements ObjectStore {
       await mkdir(ownFolder(path), { recursive: true });
       await this.#sweep(ownFolder(path));
       await mkdir(dirname(target), { recursive: true });
-      const source = typeof data === "string" || data instanceof Uint8Array ? [data] : data;
-      await pipeline(Readable.from(source), createWriteStream(staged, { flags: "wx", flush: true }), { signal });
-      const { size } = await stat(staged);
-      const generation = (await generationOf(staged)) ?? "";
+      await pipeline(chunksOf(data, signal), createWriteStream(staged, { flags: "wx", flush: true }));
+      const { generation, size } = (await identify(staged)) ?? { generation: "", size: 0 };
       // The record goes first: were it killed in between, it would belong to no file.
       await writeFile(recordOf(path, generation), JSON.stringify(options.by));
       await place(staged, path, options.ifGenerationMatch).catch(async (error: unknown) => {
@@ -89,6 +107,10 @@ export class FileStore implements ObjectStore {
   }
 }
 
+/** Node reads no more at once: https://nodejs.org/docs/latest-v20.x/api/errors.html#err_fs_file_too_large */
+const largestRead = 2 ** 31 - 1;
+const chunkBytes = 256 * 1024;
+
 const host = createHash("sha256").update(hostname()).digest("hex").slice(0, 12);
 
 async function removeStaged(folder: string): Promise<void> {
@@ -102,7 +124,7 @@ async function removeStaged(folder: string): Promise<void> {
 async function place(staged: string, path: ObjectPath, expected: string): Promise<void> {
   const target = fileOf(path);
   if (expected !== "0") {
-    if ((await generationOf(target)) !== expected) throw new GenerationMismatchError(uriOf(path));
+    if ((await identify(target))?.generation !== expected) throw new GenerationMismatchError(uriOf(path));
     await rename(staged, target);
     return;
   }
@@ -111,12 +133,12 @@ async function place(staged: string, path: ObjectPath, expected: string): Promis
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST") {
-      if ((await generationOf(target)) === undefined) throw illegal(`${target} is a folder`);
+      if ((await identify(target)) === undefined) throw illegal(`${target} is a folder`);
       throw new GenerationMismatchError(uriOf(path));
     }
     if (code !== "EPERM" && code !== "ENOTSUP" && code !== "ENOSYS") throw error;
     // A file system without hard links.
-    if ((await generationOf(target)) !== undefined) throw new GenerationMismatchError(uriOf(path));
+    if ((await identify(target)) !== undefined) throw new GenerationMismatchError(uriOf(path));
     await rename(staged, target);
   }
 }
@@ -138,18 +160,31 @@ function recordOf(path: ObjectPath, generation: string): string {
   return join(ownFolder(path), `${hash}.${generation}.json`);
 }
 
-/** What changes whenever the file does; a rename keeps it. Undefined when there is no file. */
-async function generationOf(file: string): Promise<string | undefined> {
+/** A generation, which changes whenever the file does; a rename keeps it. Undefined when there is no file. */
+async function identify(file: string): Promise<{ readonly generation: string; readonly size: number } | undefined> {
   try {
     const found = await stat(file, { bigint: true });
     if (!found.isFile()) return undefined;
     // A number, as the service's generations are.
     const hash = createHash("sha256").update(`${found.ino}-${found.mtimeNs}-${found.size}`).digest("hex");
-    return BigInt(`0x${hash.slice(0, 15)}`).toString();
+    return { generation: BigInt(`0x${hash.slice(0, 15)}`).toString(), size: Number(found.size) };
   } catch (error) {
     if (isMissing(error) || isTooLong(error)) return undefined;
     throw error;
   }
+}
+
+/** Throws InputNotFoundError when there is no such file. */
+async function openFile(path: ObjectPath, signal: AbortSignal): Promise<FileHandle> {
+  signal.throwIfAborted();
+  try {
+    const file = await open(fileOf(path));
+    if ((await file.stat()).isFile()) return file;
+    await file.close();
+  } catch (error) {
+    if (!isMissing(error) && !isTooLong(error)) throw error;
+  }
+  throw new InputNotFoundError(uriOf(path));
 }
 
 function isMissing(error: unknown): boolean {

@@ -31,7 +31,11 @@ function checkName(name: string): void {
   const bytes = Buffer.byteLength(name);
   if (bytes > 1_024) throw illegal(name, `it has ${bytes} bytes, at most 1024 are legal`);
   const refused =
-    name === "." || name === ".." || /[\r\n]/.test(name) || name.startsWith(".well-known/acme-challenge/");
+    name === "." ||
+    name === ".." ||
+    /[\r\n]/.test(name) ||
+    !name.isWellFormed() || // names are UTF-8
+    name.startsWith(".well-known/acme-challenge/");
   if (refused) throw illegal(name, "Cloud Storage does not allow it");
 }
 

@@ -1,5 +1,6 @@
 import type { UploadSource } from "../api/context.js";
 import type { UploadedObject } from "../api/uploaded-object.js";
+import { chunksOf } from "./source.js";
 import { GenerationMismatchError, type ObjectPath, type ObjectState, type ObjectStore, uriOf } from "./store.js";
 
 /** How many requests an object remembers. */
@@ -48,7 +49,7 @@ export async function uploadOnce(
 ): Promise<UploadedObject> {
   const { finding, request } = options;
   const uri = uriOf(path);
-  if (finding.kind !== "write") await discard(data);
+  if (finding.kind !== "write") await discard(data, signal);
   if (finding.kind === "own") return { uri, write: "adopted", size: 0, generation: finding.state.generation };
   if (finding.kind === "keep") return { uri, write: "kept", size: 0, generation: finding.state.generation };
   const by = [request.id, ...(finding.state?.by ?? [])].slice(0, rememberedRequests);
@@ -59,14 +60,13 @@ export async function uploadOnce(
   } catch (error) {
     if (!(error instanceof GenerationMismatchError)) throw error;
     // Either the reply to our own write was lost and the client tried again, or somebody else was faster.
-    const now = await store.stat(path);
+    const now = await store.stat(path, signal);
     if (now?.by.includes(request.id) === true) return { uri, write: "adopted", size: 0, generation: now.generation };
     throw new OvertakenError(path);
   }
 }
 
 /** Reads a stream that is not needed to its end: whoever fills it would wait for ever otherwise. */
-async function discard(data: UploadSource): Promise<void> {
-  if (typeof data === "string" || data instanceof Uint8Array) return;
-  for await (const _ of data);
+async function discard(data: UploadSource, signal: AbortSignal): Promise<void> {
+  for await (const _ of chunksOf(data, signal));
 }

@@ -90,13 +90,13 @@ export const rightRule: Rule = {
   sendsOfKept: "pass-through",
   generation: (seen) => Promise.resolve(seen?.generation ?? "0"),
   by: (seen, { id }) => [id, ...(seen?.by ?? [])],
-  refusedByOwn: async (store, request) => rightRule.isOwn(await store.stat(path), request),
+  refusedByOwn: async (store, request) => rightRule.isOwn(await store.stat(path, signal), request),
   ending: sendFirst,
 };
 
 export function attemptBy(rule: Rule): Attempt {
   return async (store, request) => {
-    const seen = await store.stat(path);
+    const seen = await store.stat(path, signal);
     if (rule.isOwn(seen, request)) return { again: false, sends: "outputs", writes: ["adopted"] };
     if (seen !== undefined && !request.force) return { again: false, sends: rule.sendsOfKept, writes: [] };
     const ifGenerationMatch = await rule.generation(seen, store);
@@ -114,5 +114,5 @@ export function attemptBy(rule: Rule): Attempt {
 
 /** What there is when the data is ready, however long after the attempt began. */
 export async function generationByThen(_seen: ObjectState | undefined, store: ObjectStore): Promise<string> {
-  return (await store.stat(path))?.generation ?? "0";
+  return (await store.stat(path, signal))?.generation ?? "0";
 }

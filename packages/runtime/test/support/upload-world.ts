@@ -188,16 +188,17 @@ export class UploadWorld implements World {
           if (!seen.has(uriOf(path))) seen.set(uriOf(path), found?.generation ?? "0");
           return found;
         }),
-      write: (path, data, options) =>
+      write: (path, data, options, signal) =>
         this.#step(attempt, `write ${path.name}`, true, async () => {
           const uri = uriOf(path);
           const before = store.objects.get(uri)?.generation ?? "0";
-          const written = await store.write(path, data, options);
+          const written = await store.write(path, data, options, signal);
           this.#note(attempt, { kind: "commit", uri, before, saw: seen.get(uri) ?? "nothing" });
           return written;
         }),
       read: (path) => unasked(path),
       open: (path) => unasked(path),
+      download: (path) => unasked(path),
     };
   }
 
