@@ -10,8 +10,13 @@ export function childrenCpu(): number {
 
 /** Processor seconds that a process and its living descendants have used. */
 export function treeCpu(pid: number): number {
+  return treeOf(pid).reduce((sum, each) => sum + fields(String(each), 13, 14, 15, 16), 0);
+}
+
+/** A process and its living descendants. */
+export function treeOf(pid: number): number[] {
   const children = readdirSync("/proc").filter((p) => /^\d+$/.test(p) && parentOf(p) === pid);
-  return fields(String(pid), 13, 14, 15, 16) + children.reduce((sum, child) => sum + treeCpu(Number(child)), 0);
+  return [pid, ...children.flatMap((child) => treeOf(Number(child)))];
 }
 
 function parentOf(pid: string): number | undefined {
@@ -47,6 +52,31 @@ export interface Row {
   readonly peer: number | undefined;
   readonly unit: string;
   readonly reach: string;
+  /** What the figures are medians of, for the raw results. */
+  readonly samples?: Readonly<Record<string, readonly number[]>>;
+}
+
+/** Says on stderr how far a benchmark is. */
+export function progress(text: string): void {
+  process.stderr.write(`  ${text}\n`);
+}
+
+/** Runs each once a round, in turns, the order reversed in every second round. */
+export async function inTurns<Name extends string, Result>(
+  rounds: number,
+  all: Readonly<Record<Name, (round: number) => Promise<Result>>>,
+  say: (result: Result) => string,
+): Promise<Record<Name, Result[]>> {
+  const names = Object.keys(all) as Name[];
+  const results = Object.fromEntries(names.map((name) => [name, [] as Result[]])) as Record<Name, Result[]>;
+  for (let round = 0; round < rounds; round += 1) {
+    for (const name of round % 2 === 0 ? names : names.toReversed()) {
+      const result = await all[name](round);
+      results[name].push(result);
+      progress(`round ${round + 1} of ${rounds}, ${name}: ${say(result)}`);
+    }
+  }
+  return results;
 }
 
 /** `what: klio / peer = ratio (reach)`. */

@@ -1,12 +1,16 @@
 // Compiles the benchmarks and runs them.
-import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 
 const root = join(import.meta.dirname, "..");
 const outdir = join(root, "node_modules/.cache/klio/bench");
+const peers = readdirSync(join(root, "bench/peers"))
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => `peers/${file.slice(0, -3)}`);
 await build({
-  entryPoints: ["run", "peer-loop"].map((f) => join(root, `bench/${f}.ts`)),
+  entryPoints: ["run", "emulators-process", ...peers].map((f) => join(root, `bench/${f}.ts`)),
+  entryNames: "[name]",
   outdir,
   outExtension: { ".js": ".mjs" },
   bundle: true,
@@ -20,4 +24,5 @@ await build({
     js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
   },
 });
-execFileSync(process.execPath, [join(outdir, "run.mjs"), ...process.argv.slice(2)], { cwd: root, stdio: "inherit" });
+process.chdir(root);
+await import(join(outdir, "run.mjs"));
