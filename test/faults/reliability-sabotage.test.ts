@@ -70,9 +70,9 @@ describe("the ledger tells of a runtime that", () => {
       "I4",
       lateWorker,
       {
-        file: "objects/gcs-store.ts",
-        text: "preconditionOpts: { ifGenerationMatch: options.ifGenerationMatch },",
-        instead: "",
+        file: "objects/gcs/client.ts",
+        text: "new URLSearchParams({ name: path.name, ...query })",
+        instead: "new URLSearchParams({ name: path.name, uploadType: query.uploadType ?? '' })",
       },
     ],
     [
