@@ -263,6 +263,13 @@ export class Settlement {
     this.#parts.reporter.outcome(work, "given-back", { reason });
   }
 
+  /** A message that came too late to be taken in. */
+  giveBackUnseen(lease: Lease): void {
+    const done = lease.source.giveBack(lease);
+    this.#givingBack.add(done);
+    void done.finally(() => this.#givingBack.delete(done));
+  }
+
   /** The message is left to the subscription's own policy: it is delivered again when its lease has expired. */
   #letGo(work: Work, reason: string): void {
     for (const lease of this.#parts.inHand.takeLeases(work)) lease.source.letGo(lease);

@@ -324,7 +324,7 @@ export class Supervisor {
 
   #receive(delivery: Delivery): void {
     if (this.#draining) {
-      void delivery.lease.source.giveBack(delivery.lease);
+      this.#settlement.giveBackUnseen(delivery.lease);
       return;
     }
     this.#lastId += 1n;
