@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts", "packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts"],
     exclude: ["**/node_modules/**", "**/.klio/**", "**/dist/**"],
+    setupFiles: ["test/support/guard-kill.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     disableConsoleIntercept: true,

@@ -112,8 +112,9 @@ describe("a limit", () => {
   it("holds for all workers together, and what a dead worker held is free", async () => {
     await start("{count: 2, concurrency: 4, limits: {gpu: 1}}");
     await rig.publish(Array.from({ length: 8 }, (_, i) => `wait-${i}`));
-    await rig.until(() => existsSync(join(rig.folder, "gpu")), "one is in");
-    const holder = Number(readFileSync(join(rig.folder, "gpu"), "utf8").trim().split(" ").at(-1));
+    const notes = join(rig.folder, "gpu");
+    await rig.until(() => existsSync(notes) && readFileSync(notes, "utf8").includes("\n"), "one is in");
+    const holder = Number(/^\+ (\d+)\n/.exec(readFileSync(notes, "utf8"))?.[1]);
     process.kill(holder, "SIGKILL");
     await rig.untilDone(8);
     let inside = 0;
