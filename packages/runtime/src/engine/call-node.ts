@@ -2,6 +2,7 @@ import { isPermanent } from "../api/errors.js";
 import type { Item } from "../api/item.js";
 import type { GraphNode } from "../api/pipeline.js";
 import { sleep } from "../clock.js";
+import { messageOf } from "../error-message.js";
 import { OvertakenError } from "../objects/upload-rule.js";
 import type { CallScope } from "./call-scope.js";
 import { makeContext } from "./context.js";
@@ -29,7 +30,7 @@ export async function callNode(
     } catch (error) {
       if (!first || !mayTryAgain(scope, node, userCall.attempt, error)) throw new NodeError(node.path, error);
       const { retryDelayMs, tries } = node.transform;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       context.logger.warn(`try ${userCall.attempt} of ${tries} failed, again in ${retryDelayMs} ms: ${message}`);
       await sleep(scope.engine.clock, retryDelayMs, scope.input.cancellation.signal);
       return undefined;

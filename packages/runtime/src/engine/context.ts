@@ -2,6 +2,7 @@ import type { Context, Logger } from "../api/context.js";
 import type { Item } from "../api/item.js";
 import type { Metrics, MetricReport, Tags } from "../api/metrics.js";
 import type { GraphNode } from "../api/pipeline.js";
+import { messageOf } from "../error-message.js";
 import type { CallScope } from "./call-scope.js";
 import type { Engine } from "./engine.js";
 import type { UserCall } from "./item-objects.js";
@@ -56,7 +57,7 @@ function makeMetrics(engine: Engine, sink: Sink, node: string): Metrics {
       try {
         backend.report(metric);
       } catch (error) {
-        const message = `a metrics back-end failed: ${error instanceof Error ? error.message : String(error)}`;
+        const message = `a metrics back-end failed: ${messageOf(error)}`;
         sink.log({ severity: "WARNING", message, fields: {}, node });
       }
     }

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { LogSchema, Metric_Kind, MetricSchema, type Result } from "../../gen/worker_pb.js";
+import { LogSchema, type Result } from "../../gen/worker_pb.js";
 import { fieldsJson } from "../engine/fields-json.js";
 import { fewAtATime } from "../engine/few-at-a-time.js";
 import type { Sink } from "../engine/sink.js";
@@ -7,7 +7,7 @@ import type { Build, Killing, Worker, WorkerEvents, WorkerOptions } from "../sup
 import type { Work } from "../supervisor/work.js";
 import { describeFatal } from "../worker/fatal.js";
 import type { Performer } from "../worker/performer.js";
-import { toFailure, toResult } from "../worker/results.js";
+import { toFailure, toMetric, toResult } from "../worker/results.js";
 
 /** Makes what runs a build's code. Throws what loading it, laying it out, or its `setup` throws. */
 export type MakePerformer = (build: Build) => Promise<Performer>;
@@ -130,9 +130,7 @@ export class InlineWorker implements Worker {
         this.events.log(this, this.inHand.get(work.id), log);
       },
       metric: (metric) => {
-        this.events.metrics([
-          create(MetricSchema, { ...metric, tags: { ...metric.tags }, kind: metricKinds[metric.kind] }),
-        ]);
+        this.events.metrics([toMetric(metric)]);
       },
       enter: (node) => {
         work.node = node;
@@ -143,5 +141,3 @@ export class InlineWorker implements Worker {
     };
   }
 }
-
-const metricKinds = { counter: Metric_Kind.COUNTER, gauge: Metric_Kind.GAUGE, timer: Metric_Kind.TIMER } as const;

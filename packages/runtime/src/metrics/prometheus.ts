@@ -64,7 +64,7 @@ export class PrometheusMetrics implements Observer {
     readonly kind: "counter" | "gauge" | "histogram";
   }[] {
     return this.#registry.getMetricsAsArray().map((metric) => {
-      const { name, help } = metric as unknown as { readonly name: string; readonly help: string };
+      const { name, help } = metric;
       const kind = metric instanceof Histogram ? "histogram" : metric instanceof Counter ? "counter" : "gauge";
       return { name, help, kind };
     });
@@ -81,7 +81,7 @@ export class PrometheusMetrics implements Observer {
     if (delivery.publishTime > 0) this.#lag.observe(Math.max(0, receivedAt - delivery.publishTime) / 1_000);
   }
 
-  attempted(_work: Work, result: Result | undefined): void {
+  attempted(result: Result | undefined): void {
     this.#attempts.inc();
     if (result === undefined) return;
     for (const { node, durationUs } of result.nodes) this.#nodes.observe({ node }, Number(durationUs) / 1e6);

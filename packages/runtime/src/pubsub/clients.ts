@@ -36,6 +36,9 @@ const reconnect = {
   "grpc.max_reconnect_backoff_ms": 2_000,
 };
 
+/** Options of a call that is tried again by whoever makes it: left to the client, that comes at intervals that grow to a minute. */
+export const once = { timeout: 15_000, retry: { retryCodes: [] } };
+
 /** Status codes: https://grpc.io/docs/guides/status-codes/ */
 export const Status = {
   cancelled: 1,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { PublisherClient } from "@google-cloud/pubsub/build/src/v1/index.js";
 import { type OutgoingMessage, type Output, RejectedError } from "../supervisor/output.js";
 import { messageOf } from "../error-message.js";
-import { Status, statusOf } from "./clients.js";
+import { once, Status, statusOf } from "./clients.js";
 
 interface Pending {
   readonly message: OutgoingMessage;
@@ -15,8 +15,6 @@ const maxMessages = 1_000;
 const maxBytes = 9_000_000;
 const firstDelayMs = 100;
 const longestDelayMs = 2_000;
-/** Trying again is done here: left to the client, it comes at intervals that grow to a minute. */
-const once = { timeout: 15_000, retry: { retryCodes: [] } };
 
 /** Publishes to one topic. While a request is on its way the next ones gather behind it. */
 export class Publisher implements Output {

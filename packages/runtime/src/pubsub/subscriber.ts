@@ -1,6 +1,6 @@
 import type { SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.js";
 import { messageOf } from "../error-message.js";
-import { Status, statusOf } from "./clients.js";
+import { once, Status, statusOf } from "./clients.js";
 import type { Delivery, Lease, Source } from "../supervisor/source.js";
 
 export interface SubscriberOptions {
@@ -42,8 +42,6 @@ const longestDelayMs = 2_000;
 const maxIdsPerRequest = 1_000;
 /** Tries to acknowledge; they take about half a minute. */
 const ackTries = 8;
-/** Trying again is done here: left to the client, it comes at intervals that grow to a minute. */
-const once = { timeout: 15_000, retry: { retryCodes: [] } };
 /** How long acknowledgements wait for company, in milliseconds. */
 const ackBatchMs = 5;
 /** How long a stream must have been open to count as connected, when nothing has come through it. */

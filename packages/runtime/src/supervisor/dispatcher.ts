@@ -196,7 +196,6 @@ export class Dispatcher {
   #assign(worker: Worker, batch: readonly Work[]): void {
     const { timeoutMs } = this.options.fleet;
     for (const work of batch) {
-      work.worker = worker.number;
       work.startedAt = this.options.clock.now();
       this.#startTimer(worker, work, "attempt", timeoutMs);
     }

@@ -149,7 +149,7 @@ export class Fleet {
     const { concurrency, timeoutMs } = this.options;
     try {
       const options = { number, quarantine, timeoutMs, concurrency: quarantine ? 1 : concurrency };
-      const worker = this.options.start(options, this.#events);
+      const worker = this.options.start(options, { ...this.options.events, ...this.#own });
       this.#workers.add(worker);
       return worker;
     } catch (error) {
@@ -193,7 +193,8 @@ export class Fleet {
     }, delay);
   }
 
-  readonly #events: WorkerEvents = {
+  /** What workers tell; the rest of it passes to whoever uses the fleet. */
+  readonly #own: Pick<WorkerEvents, "ready" | "fatal" | "died"> = {
     ready: (worker) => {
       this.#failedStarts = 0;
       this.#everReady = true;
@@ -209,24 +210,6 @@ export class Fleet {
     },
     died: (worker, how) => {
       this.#died(worker, how);
-    },
-    result: (...args) => {
-      this.options.events.result(...args);
-    },
-    log: (...args) => {
-      this.options.events.log(...args);
-    },
-    metrics: (...args) => {
-      this.options.events.metrics(...args);
-    },
-    printed: (...args) => {
-      this.options.events.printed(...args);
-    },
-    entered: (...args) => {
-      this.options.events.entered(...args);
-    },
-    left: (...args) => {
-      this.options.events.left(...args);
     },
   };
 

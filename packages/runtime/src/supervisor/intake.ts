@@ -79,7 +79,6 @@ function makeWork(delivery: Delivery, { id, now }: Receipt, message: KlioMessage
     overtaken: 0,
     postponed: 0,
     trace: traceOf(delivery.attributes),
-    worker: 0,
     node: undefined,
     publishing: false,
     alone: false,

@@ -6,7 +6,7 @@ import type { Work } from "./work.js";
 export interface Observer {
   received(work: Work): void;
   /** An attempt came to an end, its worker's death included. */
-  attempted(work: Work, result: Result | undefined): void;
+  attempted(result: Result | undefined): void;
   /** An attempt counts against its message. */
   charged(code: string): void;
   ended(work: Work, outcome: OutcomeName): void;

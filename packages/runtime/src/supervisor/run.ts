@@ -236,7 +236,7 @@ class Life {
       this.#build = { directory, configJson: readFileSync(join(directory, effectiveFile), "utf8") };
     } catch (error) {
       const { job_name: job } = this.options.config;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       this.emit({ event: "reload-failed", severity: "ERROR", job, directory, code: "JOB_CONFIG", message, stack: "" });
       return;
     }

@@ -68,7 +68,7 @@ export class Settlement {
   }
 
   async settle(work: Work, result: Result): Promise<void> {
-    this.#parts.observer.attempted(work, result);
+    this.#parts.observer.attempted(result);
     if (work.leases.every((l) => l.lost)) {
       this.#forget(work); // somebody else has it by now
       return;

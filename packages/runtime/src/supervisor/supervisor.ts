@@ -266,7 +266,7 @@ export class Supervisor {
       onReady: () => void this.#connect(),
       onResult: (work, result) => void this.#settlement.settle(work, result),
       onDeath: (work, death) => {
-        observer.attempted(work, undefined);
+        observer.attempted(undefined);
         void this.#settlement.carryOut(judgeDeath(death), work);
       },
       onLog: (worker, work, log) => {

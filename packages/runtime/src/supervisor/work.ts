@@ -29,8 +29,6 @@ export interface Work {
   postponed: number;
   /** The trace it belongs to. */
   readonly trace: TraceContext | undefined;
-  /** Number of the worker that has it, or had it last; 0: none yet. */
-  worker: number;
   /** The node whose user code it is in. */
   node: string | undefined;
   /** Its output messages, or its dead letter, are on their way. */

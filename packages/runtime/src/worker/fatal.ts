@@ -1,4 +1,5 @@
 import { JobError } from "../engine/graph.js";
+import { messageOf } from "../error-message.js";
 
 export interface Fatal {
   readonly code: string;
@@ -12,7 +13,7 @@ export function describeFatal(error: unknown): Fatal {
   const cause = known && error.cause instanceof Error ? error.cause : error;
   return {
     code: known ? error.code : "SETUP",
-    message: error instanceof Error ? error.message : String(error),
+    message: messageOf(error),
     stack: cause instanceof Error ? (cause.stack ?? "") : "",
   };
 }

@@ -2,8 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import {
   type Failure,
   Failure_Kind,
-  Metric_Kind,
-  type MetricSchema,
+  type Metric,
   type Result,
   ResultSchema,
   type SupervisorFrame,
@@ -11,16 +10,16 @@ import {
   WorkerFrameSchema,
 } from "../../gen/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { MetricReport } from "../api/metrics.js";
 import { fieldsJson, maxLogLength } from "../engine/fields-json.js";
 import type { Sink } from "../engine/sink.js";
 import { resultBytes } from "../protocol/codec.js";
+import { toMetric } from "./results.js";
 import { type FrameChannel, maxFrameBytes, piecesOf, sharedFrameBytes } from "../protocol/frames.js";
 
 /** What a worker says: results and metrics of one turn of the event loop travel in one frame each. */
 export class Outbox {
   #results: Result[] = [];
-  #metrics: MessageInitShape<typeof MetricSchema>[] = [];
+  #metrics: Metric[] = [];
   readonly #entered = new Map<bigint, string>();
   #scheduled = false;
 
@@ -63,7 +62,7 @@ export class Outbox {
         this.#send({ case: "log", value });
       },
       metric: (metric) => {
-        this.#metrics.push({ ...metric, tags: { ...metric.tags }, kind: kinds[metric.kind] });
+        this.#metrics.push(toMetric(metric));
         this.#flushSoon();
       },
       enter: (node, timeoutMs) => {
@@ -101,12 +100,6 @@ export class Outbox {
     this.channel.send(create(WorkerFrameSchema, frame === undefined ? {} : { frame }));
   }
 }
-
-const kinds: Readonly<Record<MetricReport["kind"], Metric_Kind>> = {
-  counter: Metric_Kind.COUNTER,
-  gauge: Metric_Kind.GAUGE,
-  timer: Metric_Kind.TIMER,
-};
 
 function cut(text: string): string {
   return text.length > maxLogLength ? `${text.slice(0, maxLogLength)}… (${text.length} characters)` : text;

@@ -1,12 +1,15 @@
 import {
   Done_Kind,
   Failure_Kind,
+  type Metric,
+  Metric_Kind,
   type NodeTime,
   type Object$,
   Object_Write,
   type Output,
   type Result,
 } from "../../gen/worker_pb.js";
+import type { MetricReport } from "../api/metrics.js";
 import type { AttemptFailure, AttemptOutput, AttemptResult } from "../engine/attempt.js";
 
 const failureKinds: Readonly<Record<AttemptFailure["kind"], Failure_Kind>> = {
@@ -38,6 +41,13 @@ export function toResult(id: bigint, durationMs: number, result: AttemptResult):
     }),
     bytesRead: BigInt(result.bytesRead),
   };
+}
+
+const metricKinds = { counter: Metric_Kind.COUNTER, gauge: Metric_Kind.GAUGE, timer: Metric_Kind.TIMER } as const;
+
+/** What user code reported, as the protocol carries it. */
+export function toMetric({ kind, name, node, tags, value }: MetricReport): Metric {
+  return { $typeName: "klio.worker.v1.Metric", kind: metricKinds[kind], name, node, value, tags: { ...tags } };
 }
 
 /** The answer for an attempt that took too long and was given up. */

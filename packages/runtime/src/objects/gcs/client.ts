@@ -1,6 +1,7 @@
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { addAbortSignal } from "node:stream";
+import { messageOf } from "../../error-message.js";
 import { runtimeVersion } from "../../version.js";
 import { StorageError } from "../storage-error.js";
 import type { ObjectPath } from "../store.js";
@@ -187,8 +188,4 @@ function parse(text: string): Readonly<Record<string, unknown>> {
 
 function lengthOf(parts: readonly Uint8Array[]): number {
   return parts.reduce((sum, part) => sum + part.length, 0);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
