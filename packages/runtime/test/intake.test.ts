@@ -29,7 +29,7 @@ function delivery(data: Uint8Array, attributes: Record<string, string> = {}): De
     start: nothing,
     pause: nothing,
     resume: nothing,
-    stopPulling: nothing,
+    stopPulling: () => Promise.resolve(),
     close: nothing,
     acknowledge: none,
     giveBack: none,

@@ -44,13 +44,14 @@ export class ElementSource implements Source {
     return;
   }
 
-  stopPulling(): void {
+  stopPulling(): Promise<void> {
     this.#pulling = false;
     this.#roomAgain();
+    return Promise.resolve();
   }
 
-  close(): void {
-    this.stopPulling();
+  async close(): Promise<void> {
+    await this.stopPulling();
   }
 
   async acknowledge(lease: Lease, { outcome, lines, deadLetter }: End): Promise<void> {

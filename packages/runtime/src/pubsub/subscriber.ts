@@ -44,6 +44,8 @@ const maxIdsPerRequest = 1_000;
 const ackTries = 8;
 /** How long acknowledgements wait for company, in milliseconds. */
 const ackBatchMs = 5;
+/** How long the service may take to end a stream; what it sends later comes again when its lease has expired. */
+const streamEndMs = 1_000;
 /** How long a stream must have been open to count as connected, when nothing has come through it. */
 const connectedAfterMs = 300;
 
@@ -70,7 +72,7 @@ export class Subscriber implements Source {
   }
 
   pause(): void {
-    this.stopPulling();
+    void this.stopPulling();
   }
 
   resume(): void {
@@ -78,19 +80,31 @@ export class Subscriber implements Source {
     this.#open();
   }
 
-  /** Ends the stream. Leases go on until they are given up. */
-  stopPulling(): void {
+  /** Ends the stream, and resolves when what was on its way has been delivered. Leases go on until they are given up. */
+  async stopPulling(): Promise<void> {
     this.#pulling = false;
     clearTimeout(this.#retry);
     this.#retry = undefined;
-    // Only cancel ends the call: what is published meanwhile would go to a dead stream otherwise.
-    this.#stream?.cancel();
-    this.#stream?.destroy();
+    const stream = this.#stream;
+    if (stream === undefined) return;
     this.#stream = undefined;
+    await new Promise<void>((resolve) => {
+      const tooLong = setTimeout(resolve, streamEndMs);
+      stream.once("close", () => {
+        clearTimeout(tooLong);
+        resolve();
+      });
+      // The service ends its side when it hears that this one has ended; a call that is cancelled drops what it was sent.
+      stream.end();
+      stream.resume();
+    });
+    // A stream that is left open is sent what is published from now on.
+    stream.cancel();
+    stream.destroy();
   }
 
-  close(): void {
-    this.stopPulling();
+  async close(): Promise<void> {
+    await this.stopPulling();
     clearInterval(this.#extender);
     this.#leases.clear();
   }

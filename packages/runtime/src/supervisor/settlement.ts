@@ -39,8 +39,7 @@ export interface SettlementParts {
 
 /** Brings messages to their end: outputs published and acknowledged, tried again, dead-lettered, or given back. */
 export class Settlement {
-  /** Set once the job stops: what would be tried again is given back. */
-  draining = false;
+  #draining = false;
   done = 0;
   givenBack = 0;
   /** How many messages had which outcome. */
@@ -49,9 +48,17 @@ export class Settlement {
   /** What calls off the next attempt of those that wait for it. */
   readonly #retries = new Map<Work, () => void>();
   readonly #givingBack = new Set<Promise<unknown>>();
+  #quiet: Promise<unknown> = Promise.resolve();
 
   constructor(parts: SettlementParts) {
     this.#parts = parts;
+  }
+
+  /** The job stops: what would be tried again is given back from now on. `quiet` resolves when nothing more is delivered. */
+  drain(quiet: Promise<unknown>): void {
+    this.#draining = true;
+    // What is given back earlier is delivered to the same job once more.
+    this.#quiet = quiet;
   }
 
   /** Takes out what waits for its next attempt. */
@@ -159,7 +166,7 @@ export class Settlement {
         await this.#postpone(work, verdict.reason, stack);
         break;
       case "again":
-        if (this.draining) await this.giveBack(work, "the job is stopping");
+        if (this.#draining) await this.giveBack(work, "the job is stopping");
         else this.#parts.dispatcher.enqueue(work);
         break;
     }
@@ -190,7 +197,7 @@ export class Settlement {
 
   async #retry(work: Work, delay: number, reason: Reason, stack: string): Promise<void> {
     this.#parts.reporter.retry(work, this.#parts.config.job_config.delivery.attempts, delay, reason, stack);
-    if (this.draining) {
+    if (this.#draining) {
       await this.giveBack(work, "the job is stopping");
       return;
     }
@@ -256,18 +263,20 @@ export class Settlement {
     for (const next of this.#parts.lanes.abandon(work)) void this.giveBack(next, reason);
     this.#forget(work);
     this.givenBack += 1;
-    const done = Promise.all(leases.map((lease) => lease.source.giveBack(lease)));
-    this.#givingBack.add(done);
-    await done;
-    this.#givingBack.delete(done);
+    await this.#giveBack(leases);
     this.#parts.reporter.outcome(work, "given-back", { reason });
   }
 
   /** A message that came too late to be taken in. */
   giveBackUnseen(lease: Lease): void {
-    const done = lease.source.giveBack(lease);
+    void this.#giveBack([lease]);
+  }
+
+  async #giveBack(leases: readonly Lease[]): Promise<void> {
+    const done = this.#quiet.then(() => Promise.all(leases.map((lease) => lease.source.giveBack(lease))));
     this.#givingBack.add(done);
-    void done.finally(() => this.#givingBack.delete(done));
+    await done;
+    this.#givingBack.delete(done);
   }
 
   /** The message is left to the subscription's own policy: it is delivered again when its lease has expired. */

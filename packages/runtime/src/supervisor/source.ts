@@ -37,8 +37,8 @@ export interface Source {
   /** Delivers nothing until it may go on. Leases go on. */
   pause(): void;
   resume(): void;
-  /** Delivers nothing more. Leases go on until they are given up. */
-  stopPulling(): void;
+  /** Asks for nothing more, and resolves when nothing more is delivered. Leases go on until they are given up. */
+  stopPulling(): Promise<void>;
   close(): Promise<void> | void;
   /** Resolves when the message is known to be done, or cannot be: then it comes again. */
   acknowledge(lease: Lease, end: End): Promise<void>;

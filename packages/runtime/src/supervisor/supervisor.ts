@@ -131,17 +131,17 @@ export class Supervisor {
   async drain(reason: string): Promise<void> {
     if (this.#draining) return;
     this.#readiness.phase = "draining";
-    this.#settlement.draining = true;
     this.#pause.close();
     const end = this.#clock.now() + this.#config.job_config.delivery.grace_period_ms;
     this.options.emit({ event: "draining", job: this.#job.jobName, in_hand: this.#inHand.size, reason });
-    for (const source of this.#sources.all) source.stopPulling();
+    const quiet = Promise.all(this.#sources.all.map((source) => source.stopPulling()));
+    this.#settlement.drain(quiet);
     const unbegun = [...this.#dispatcher.drain(), ...this.#lanes.clear(), ...this.#settlement.takeRetries()];
     for (const work of unbegun) void this.#settlement.giveBack(work, "the job is stopping");
     await this.#untilEmpty(end - lastWordMs);
     this.#dispatcher.cancelAll("the grace period is over");
     await this.#untilEmpty(end);
-    await this.#stop();
+    await this.#stop(quiet);
   }
 
   /** Ends the grace period: what is in hand is given back at once. */
@@ -166,13 +166,14 @@ export class Supervisor {
     });
   }
 
-  async #stop(): Promise<void> {
+  async #stop(quiet: Promise<unknown>): Promise<void> {
     this.#stopped.abort();
     this.#outputs.close();
     await this.#dispatcher.stop(teardownMs);
     const why = this.#hurried ? "the job was stopped at once" : "the grace period is over";
     const left = this.#inHand.all().map((work) => this.#settlement.giveBack(work, why));
-    await this.#within(giveBackMs, Promise.all([...left, this.#settlement.givenBackAll()]));
+    const late = quiet.then(() => this.#settlement.givenBackAll());
+    await this.#within(giveBackMs, Promise.all([...left, late]));
     for (const source of this.#sources.all) await source.close();
     this.options.emit({
       event: "stopped",

@@ -54,7 +54,7 @@ export class MemoryEdges implements Edges {
     },
     pause: () => undefined,
     resume: () => undefined,
-    stopPulling: () => undefined,
+    stopPulling: () => Promise.resolve(),
     close: () => undefined,
     acknowledge: (lease) => {
       this.acknowledged.add(this.#take(lease));
