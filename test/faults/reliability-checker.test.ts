@@ -51,9 +51,17 @@ function commit(name: string, by: readonly string[], more: object = {}): NewEntr
 const retry = (id: string, charged: number): NewEntry => {
   return { source: "job", life: 1, event: "retry", message_id: id, charged };
 };
-const thrown = (id: string): NewEntry => {
-  return { source: "worker", kind: "throw", klioId: id, element: id, pid: 101, supervisor: 100 };
+const thrown = (id: string, pid = 101): NewEntry => {
+  return { source: "worker", kind: "throw", klioId: id, element: id, pid, supervisor: 100 };
 };
+const killed = (pid: number): NewEntry => ({
+  source: "process",
+  kind: "signal",
+  life: 1,
+  pid,
+  signal: "SIGKILL",
+  who: "worker",
+});
 
 /** A whole and right way of a message. */
 const done = (id: string): NewEntry[] => [
@@ -88,6 +96,10 @@ describe("the checker is content", () => {
     [
       "with a poison message beside a good one",
       [...poisoned.slice(0, 4), ...done("a"), ...poisoned.slice(4), signal, exit, left],
+    ],
+    [
+      "with a failure that nobody heard of, since its worker was killed",
+      [...poisoned.slice(0, 2), thrown("p", 102), killed(102), ...poisoned.slice(2)],
     ],
     [
       "with a message that came three times and wrote once",
@@ -185,6 +197,12 @@ describe("the checker finds", () => {
       "before that of p",
     ],
     ["I7", "one attempt too many", [...poisoned.slice(0, 2), thrown("p"), ...poisoned.slice(2)], "failed 4 times"],
+    [
+      "I7",
+      "more attempts than workers were killed",
+      [...poisoned.slice(0, 2), thrown("p", 102), thrown("p", 102), killed(102), ...poisoned.slice(2)],
+      "failed 5 times",
+    ],
     [
       "I7",
       "attempts without an end",

@@ -12,7 +12,7 @@ const pulledMs = 3;
 export class KillPoints {
   /** Elements whose kill is still to come, by name. */
   readonly #open = new Set<string>();
-  /** Elements whose point came when there was nobody to kill. */
+  /** Elements whose point came when there was nobody to kill, or whose moment another one took. */
   readonly #missed: string[] = [];
   /** Element of each output message that is expected. */
   readonly #outputs = new Map<string, string>();
@@ -30,7 +30,7 @@ export class KillPoints {
     for (const element of elements) this.#open.add(element);
   }
 
-  /** Takes out the elements whose point came when no worker lived. */
+  /** Takes out the elements that nobody was killed for. */
   takeMissed(): string[] {
     return this.#missed.splice(0);
   }
@@ -71,6 +71,8 @@ export class KillPoints {
   }
 
   #refuse(element: string): void {
+    const other = this.#refusing;
+    if (other !== undefined && other !== element && this.#open.delete(other)) this.#missed.push(other);
     this.#refusing = element;
     this.rig.pubsub.setFaults({ unavailable: 1 });
   }

@@ -11,11 +11,11 @@ export function checkAttempts(history: History): Violation[] {
   const violations: Violation[] = [];
   const throws = throwsOf(history);
   const told = chargesOf(history);
-  for (const [key, n] of throws) {
+  for (const [key, { heard, all }] of throws) {
     const [klioId, pid] = JSON.parse(key) as [string, number];
-    if (n <= begin.attempts) continue;
+    if (heard <= begin.attempts) continue;
     const messageId = sentById.get(klioId)?.messageId ?? "";
-    const what = `it failed ${n} times under supervisor ${pid}, not ${begin.attempts} times`;
+    const what = `it failed ${all} times under supervisor ${pid}, not ${begin.attempts} times`;
     violations.push({ rule: "I7", messageId, what });
   }
   for (const letter of deadLetters) {
@@ -30,7 +30,7 @@ function complaint(
   history: History,
   sent: SentEntry,
   letter: Published,
-  { throws, told }: { readonly throws: ReadonlyMap<string, number>; readonly told: ReadonlyMap<string, Set<number>> },
+  { throws, told }: { readonly throws: ReadonlyMap<string, Throws>; readonly told: ReadonlyMap<string, Set<number>> },
 ): string | undefined {
   if (sent.hopeless === true) return undefined;
   const { attempts } = history.begin;
@@ -41,9 +41,9 @@ function complaint(
   const charged = alive.map(({ life }) => [...(told.get(JSON.stringify([sent.messageId, life])) ?? [])].join());
   if (!charged.includes(wanted)) return `a dead letter after the charges ${charged.join(" or ")}, not ${wanted}`;
   if (sent.poison !== "throws") return undefined;
-  const failed = alive.map((life) => throws.get(JSON.stringify([sent.klioId, life.pid])) ?? 0);
-  if (failed.includes(attempts)) return undefined;
-  return `a dead letter after ${failed.join(" or ")} failures, not ${attempts}`;
+  const failed = alive.map((life) => throws.get(JSON.stringify([sent.klioId, life.pid])) ?? { heard: 0, all: 0 });
+  if (failed.some(({ heard, all }) => heard <= attempts && attempts <= all)) return undefined;
+  return `a dead letter after ${failed.map(({ all }) => all).join(" or ")} failures, not ${attempts}`;
 }
 
 /** The charges that a supervisor told of before it tried again: 1, 2, …; by `[message id, life]`. */
@@ -59,13 +59,29 @@ function chargesOf({ entries }: History): Map<string, Set<number>> {
   return charges;
 }
 
-/** How often user code failed on a message under a supervisor, by `[klio-id, pid]`. */
-function throwsOf({ entries }: History): Map<string, number> {
-  const throws = new Map<string, number>();
+/** How often user code failed on a message; `heard`: that the supervisor must have heard of. */
+interface Throws {
+  readonly heard: number;
+  readonly all: number;
+}
+
+/** By `[klio-id, pid of the supervisor]`. The last failure in a worker that was killed may have died with it. */
+function throwsOf({ entries }: History): Map<string, Throws> {
+  const killed = new Set<number>();
+  const byWorker = new Map<string, Map<number, number>>();
   for (const entry of entries) {
-    if (entry.source !== "worker" || entry.kind !== "throw") continue;
+    if (entry.source === "process" && entry.kind === "signal") killed.add(entry.pid);
+    if (entry.source !== "worker") continue;
+    if (entry.kind === "die") killed.add(entry.pid);
+    if (entry.kind !== "throw") continue;
     const key = JSON.stringify([entry.klioId, entry.supervisor]);
-    throws.set(key, (throws.get(key) ?? 0) + 1);
+    const workers = byWorker.get(key) ?? new Map<number, number>();
+    byWorker.set(key, workers.set(entry.pid, (workers.get(entry.pid) ?? 0) + 1));
+  }
+  const throws = new Map<string, Throws>();
+  for (const [key, workers] of byWorker) {
+    const all = [...workers.values()].reduce((sum, n) => sum + n, 0);
+    throws.set(key, { all, heard: all - [...workers.keys()].filter((pid) => killed.has(pid)).length });
   }
   return throws;
 }
