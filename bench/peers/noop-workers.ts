@@ -1,6 +1,7 @@
 import { fork } from "node:child_process";
 import { type Message, PubSub } from "@google-cloud/pubsub";
 import { decodeMessage, encodeMessage } from "@klio/runtime/message";
+import { count } from "../peer-metrics.js";
 
 // The same loop with what klio has: the message's envelope is read and written, messages are counted and timed, and user code
 // runs in a process of its own, behind Node's own channel.
@@ -26,12 +27,12 @@ function loop(): void {
   const worker = fork(process.argv[1] ?? "", { serialization: "advanced" });
   const client = new PubSub({ projectId: project });
   const output = client.topic(`${queue}-out`, { batching: { maxMessages: 1_000, maxMilliseconds: 10 } });
-  const inHand = new Map<number, { readonly message: Message; readonly since: number }>();
-  const metrics = { received: 0, done: 0, failed: 0, seconds: 0 };
+  const inHand = new Map<number, { readonly message: Message; readonly end: ReturnType<typeof count> }>();
+  let received = 0;
   client.subscription(queue, { flowControl: { maxMessages: 2_000 } }).on("message", (message) => {
-    metrics.received += 1;
-    inHand.set(metrics.received, { message, since: performance.now() });
-    worker.send({ id: metrics.received, data: message.data });
+    received += 1;
+    inHand.set(received, { message, end: count() });
+    worker.send({ id: received, data: message.data });
   });
   worker.on("message", ({ id, data }: Parcel) => {
     const work = inHand.get(id);
@@ -40,12 +41,11 @@ function loop(): void {
     output.publishMessage({ data: Buffer.from(data), attributes: { "klio-id": work.message.id } }).then(
       () => {
         work.message.ack();
-        metrics.done += 1;
-        metrics.seconds += (performance.now() - work.since) / 1_000;
+        work.end("done");
       },
       () => {
         work.message.nack();
-        metrics.failed += 1;
+        work.end("failed");
       },
     );
   });

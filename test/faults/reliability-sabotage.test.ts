@@ -61,8 +61,8 @@ describe("the ledger tells of a runtime that", () => {
       refusals,
       {
         file: "supervisor/settlement.ts",
-        text: "for (const output of outputs) await Promise.all(",
-        instead: "for (const output of outputs) void Promise.all(",
+        text: "for (const output of outputs) await all(",
+        instead: "for (const output of outputs) void all(",
       },
     ],
     [

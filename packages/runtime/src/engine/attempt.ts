@@ -11,9 +11,9 @@ import type { AttemptInput, Engine } from "./engine.js";
 import { ItemObjects } from "./item-objects.js";
 import { NodeError } from "./node-error.js";
 import { type NodeTime, NodeTimes } from "./node-times.js";
-import { runGraph } from "./run-graph.js";
+import { GraphRun } from "./run-graph.js";
 import type { Sink } from "./sink.js";
-import { inMessageSpan, markFailed, type TraceContext } from "./tracing.js";
+import { inMessageSpan, markFailed, type MessageFacts, type TraceContext } from "./tracing.js";
 import { CallTimeout } from "./turns.js";
 
 export interface AttemptOutput {
@@ -59,25 +59,36 @@ export class AttemptTimeout extends Error {
 
 /** Takes one message through the job, once. Never throws: what goes wrong is a failed result. */
 export function runAttempt(engine: Engine, input: AttemptInput, sink: Sink): Promise<AttemptResult> {
-  const { klioId, attempt, message } = input;
-  const facts = { job: engine.config.job_name, element: elementText(message), klioId, attempt };
-  return inMessageSpan(input.trace, facts, async (trace) => {
-    const times = new NodeTimes();
-    const objects = new ItemObjects(engine, requestOf(engine, input), input.cancellation);
-    try {
-      const result = await throughTheJob(engine, input, sink, objects, times);
-      return { ...result, nodes: times.all, bytesRead: objects.bytesRead, trace };
-    } catch (error) {
-      const failure = describeFailure(objects.overtaken ?? error, input.cancellation);
-      markFailed(failure);
-      return { kind: "failed", failure, nodes: times.all, bytesRead: objects.bytesRead, trace };
-    } finally {
-      await objects.cleanUp().catch((error: unknown) => {
-        const text = `temporary files could not be removed: ${String(error)}`;
-        sink.log({ severity: "WARNING", message: text, fields: {}, node: "" });
-      });
-    }
-  });
+  return inMessageSpan(input.trace, factsOf(engine, input), (trace) => attempt(engine, input, sink, trace));
+}
+
+async function attempt(
+  engine: Engine,
+  input: AttemptInput,
+  sink: Sink,
+  trace: TraceContext | undefined,
+): Promise<AttemptResult> {
+  const times = new NodeTimes();
+  const objects = new ItemObjects(engine, requestOf(engine, input), input.cancellation);
+  try {
+    const { kind, reason, outputs, objects: uploaded } = await throughTheJob(engine, input, sink, objects, times);
+    return { kind, reason, outputs, objects: uploaded, nodes: times.all, bytesRead: objects.bytesRead, trace };
+  } catch (error) {
+    const failure = describeFailure(objects.overtaken ?? error, input.cancellation);
+    markFailed(failure);
+    return { kind: "failed", failure, nodes: times.all, bytesRead: objects.bytesRead, trace };
+  } finally {
+    if (objects.used) await cleanUp(objects, sink);
+  }
+}
+
+async function cleanUp(objects: ItemObjects, sink: Sink): Promise<void> {
+  try {
+    await objects.cleanUp();
+  } catch (error) {
+    const message = `temporary files could not be removed: ${String(error)}`;
+    sink.log({ severity: "WARNING", message, fields: {}, node: "" });
+  }
 }
 
 async function throughTheJob(
@@ -97,14 +108,14 @@ async function throughTheJob(
     objects.remember(path, finding);
   }
   await checkInput(engine, element, objects);
-  let calls = 0;
-  const scope = { engine, input, objects, sink, times, nextCall: () => (calls += 1) };
-  const { outputs, skips } = await runGraph(scope, element);
-  await objects.settle().catch((error: unknown) => {
-    throw new NodeError("", error);
-  });
+  const run = new GraphRun({ engine, input, objects, sink, times });
+  await run.start(element);
+  if (objects.used) await objects.settle();
+  const { outputs, skips } = run;
   if (objects.overtaken !== undefined) throw objects.overtaken;
-  const leaving = outputs.map((o) => ({ ...o, payload: leavingFrom(o.node, o.payload) }));
+  const leaving = outputs.map(({ node, tag, index, element, payload }) => {
+    return { node, tag, index, element, payload: leavingFrom(node, payload) };
+  });
   const sent = events.outputs.length === 0 ? [] : leaving;
   const kind = leaving.length === 0 && skips.length > 0 ? "skipped" : "processed";
   return { kind, reason: skips.join("; "), outputs: sent, objects: objects.uploaded };
@@ -125,9 +136,10 @@ function requestOf(engine: Engine, { klioId, message }: AttemptInput): Request {
   return { id: klioId, force: always || (message.metadata?.force ?? false) };
 }
 
-/** For people to read: what is no text cannot be processed anyway. */
-function elementText(message: KlioMessage): string {
-  return Buffer.from(message.data?.element ?? new Uint8Array()).toString();
+function factsOf(engine: Engine, { klioId, attempt, message }: AttemptInput): MessageFacts {
+  // For people to read: what is no text cannot be processed anyway.
+  const element = Buffer.from(message.data?.element ?? new Uint8Array()).toString();
+  return { job: engine.config.job_name, element, klioId, attempt };
 }
 
 type Ended = Omit<Extract<AttemptResult, { readonly outputs: unknown }>, keyof Taken>;

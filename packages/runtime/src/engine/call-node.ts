@@ -1,69 +1,86 @@
 import { isPermanent } from "../api/errors.js";
+import type { Logger } from "../api/context.js";
 import type { Item } from "../api/item.js";
 import type { GraphNode } from "../api/pipeline.js";
 import { sleep } from "../clock.js";
 import { messageOf } from "../error-message.js";
 import { OvertakenError } from "../objects/upload-rule.js";
 import type { CallScope } from "./call-scope.js";
-import { makeContext } from "./context.js";
+import { CallContext } from "./context.js";
+import type { UserCall } from "./item-objects.js";
 import { NodeError } from "./node-error.js";
 import { inNodeSpan } from "./tracing.js";
 import { CallTimeout, Turns } from "./turns.js";
+
+/** Takes what user code puts out. A promise where that takes a while. */
+export type Emit = (outcome: unknown) => Promise<void> | undefined;
 
 /**
  * Calls a node's user code, again as its `retry` says, and hands on what it puts out, one after the other. Throws a
  * {@link NodeError} for what user code throws; what `emit` throws passes as it is.
  */
-export async function callNode(
-  scope: CallScope,
-  node: GraphNode,
-  item: Item<unknown>,
-  emit: (outcome: unknown) => Promise<void>,
-): Promise<void> {
+export async function callNode(scope: CallScope, node: GraphNode, item: Item<unknown>, emit: Emit): Promise<void> {
   const turns = new Turns(scope, node);
-  const userCall = { id: scope.nextCall(), attempt: 1 };
-  const context = makeContext(scope, node, item, turns, userCall);
-  /** What user code put out, or undefined when it is called again. */
-  const next = async (step: () => unknown, first: boolean): Promise<{ readonly value: unknown } | undefined> => {
-    try {
-      return { value: await turns.run(step) };
-    } catch (error) {
-      if (!first || !mayTryAgain(scope, node, userCall.attempt, error)) throw new NodeError(node.path, error);
-      const { retryDelayMs, tries } = node.transform;
-      const message = messageOf(error);
-      context.logger.warn(`try ${userCall.attempt} of ${tries} failed, again in ${retryDelayMs} ms: ${message}`);
-      await sleep(scope.engine.clock, retryDelayMs, scope.input.cancellation.signal);
-      return undefined;
-    }
-  };
-  for (; ; userCall.attempt += 1) {
+  const call = scope.objects.newCall();
+  const context = new CallContext(scope, node, item, turns, call);
+  for (; ; call.attempt += 1) {
     scope.input.cancellation.throwIfAborted();
     turns.begin();
-    const result = await next(() => inNodeSpan(node.path, () => node.transform.process(item as never, context)), true);
-    if (result === undefined) continue;
-    if (!isAsyncIterable(result.value)) return emit(result.value);
-    if (await emitAll(result.value[Symbol.asyncIterator](), next, emit)) return;
+    let value: unknown;
+    try {
+      value = await turns.run(() => inNodeSpan(node.path, () => node.transform.process(item as never, context)));
+    } catch (error) {
+      await untilNextTry(scope, node, call, context.logger, error);
+      continue;
+    }
+    if (!isAsyncIterable(value)) return emit(value);
+    const iterator = value[Symbol.asyncIterator]();
+    let first: IteratorResult<unknown>;
+    try {
+      first = await turns.run(() => iterator.next());
+    } catch (error) {
+      await untilNextTry(scope, node, call, context.logger, error);
+      continue;
+    }
+    return emitAll(node, turns, iterator, first, emit);
   }
 }
 
-/** Whether the generator came to its end; if not, it failed before its first output and is called again. */
+/** Hands on what a generator puts out, from its first output on: from there it is not called again. */
 async function emitAll(
+  node: GraphNode,
+  turns: Turns,
   iterator: AsyncIterator<unknown>,
-  next: (step: () => unknown, first: boolean) => Promise<{ readonly value: unknown } | undefined>,
-  emit: (outcome: unknown) => Promise<void>,
-): Promise<boolean> {
-  for (let first = true; ; first = false) {
-    const step = await next(() => iterator.next(), first);
-    if (step === undefined) return false;
-    const { done, value } = step.value as { readonly done?: boolean; readonly value: unknown };
-    if (done === true) return true;
+  first: IteratorResult<unknown>,
+  emit: Emit,
+): Promise<void> {
+  for (let step = first; step.done !== true;) {
     try {
-      await emit(value);
+      await emit(step.value);
     } catch (error) {
       await iterator.return?.().then(undefined, () => undefined);
       throw error;
     }
+    try {
+      step = await turns.run(() => iterator.next());
+    } catch (error) {
+      throw new NodeError(node.path, error);
+    }
   }
+}
+
+/** Waits until user code that failed is called again; throws what it threw when it is not. */
+async function untilNextTry(
+  scope: CallScope,
+  node: GraphNode,
+  call: UserCall,
+  logger: Logger,
+  error: unknown,
+): Promise<void> {
+  if (!mayTryAgain(scope, node, call.attempt, error)) throw new NodeError(node.path, error);
+  const { retryDelayMs, tries } = node.transform;
+  logger.warn(`try ${call.attempt} of ${tries} failed, again in ${retryDelayMs} ms: ${messageOf(error)}`);
+  await sleep(scope.engine.clock, retryDelayMs, scope.input.cancellation.signal);
 }
 
 function mayTryAgain({ input }: CallScope, { transform }: GraphNode, attempt: number, error: unknown): boolean {

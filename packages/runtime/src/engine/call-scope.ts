@@ -10,5 +10,4 @@ export interface CallScope {
   readonly objects: ItemObjects;
   readonly sink: Sink;
   readonly times: NodeTimes;
-  nextCall(): number;
 }

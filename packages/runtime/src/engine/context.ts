@@ -10,34 +10,80 @@ import { runProgram, streamProgram } from "./programs.js";
 import type { LogEntry, Sink } from "./sink.js";
 import type { Turns } from "./turns.js";
 
-export function makeContext(
-  { engine, input, objects, sink }: CallScope,
-  node: GraphNode,
-  item: Item<unknown>,
-  turns: Turns,
-  userCall: UserCall,
-): Context<never> {
-  return {
-    state: engine.states.get(node.path) as never,
-    config: engine.config,
-    logger: makeLogger(sink, node.path, item.element),
-    metrics: makeMetrics(engine, sink, node.path),
-    get signal() {
-      return turns.signal;
-    },
-    get draining() {
-      return engine.draining();
-    },
-    attempt: input.attempt,
-    klioId: input.klioId,
-    read: (of) => objects.read(of, turns.ownSignal),
-    open: (of) => objects.open(of, turns.ownSignal),
-    file: (of) => objects.file(of, turns.ownSignal),
-    folder: () => objects.folder(),
-    upload: (of, data, options = {}) => objects.upload(of, data, options, { call: userCall, signal: turns.signal }),
-    exec: (command, args = [], options = {}) => runProgram(command, args, options, turns.signal),
-    execStream: (command, args = [], options = {}) => streamProgram(command, args, options, turns.signal),
-  };
+/** What user code is given beside the item. Its parts are made when they are asked for, and may be taken out of it. */
+export class CallContext implements Context<never> {
+  readonly attempt: number;
+  readonly klioId: string;
+  readonly #scope: CallScope;
+  readonly #node: GraphNode;
+  readonly #item: Item<unknown>;
+  readonly #turns: Turns;
+  readonly #call: UserCall;
+
+  constructor(scope: CallScope, node: GraphNode, item: Item<unknown>, turns: Turns, call: UserCall) {
+    this.attempt = scope.input.attempt;
+    this.klioId = scope.input.klioId;
+    this.#scope = scope;
+    this.#node = node;
+    this.#item = item;
+    this.#turns = turns;
+    this.#call = call;
+  }
+
+  get state() {
+    return this.#scope.engine.states.get(this.#node.path) as never;
+  }
+
+  get config() {
+    return this.#scope.engine.config;
+  }
+
+  get logger() {
+    return makeLogger(this.#scope.sink, this.#node.path, this.#item.element);
+  }
+
+  get metrics() {
+    return makeMetrics(this.#scope.engine, this.#scope.sink, this.#node.path);
+  }
+
+  get signal() {
+    return this.#turns.signal;
+  }
+
+  get draining() {
+    return this.#scope.engine.draining();
+  }
+
+  get read(): Context["read"] {
+    return (of) => this.#scope.objects.read(of, this.#turns.ownSignal);
+  }
+
+  get open(): Context["open"] {
+    return (of) => this.#scope.objects.open(of, this.#turns.ownSignal);
+  }
+
+  get file(): Context["file"] {
+    return (of) => this.#scope.objects.file(of, this.#turns.ownSignal);
+  }
+
+  get folder(): Context["folder"] {
+    return () => this.#scope.objects.folder();
+  }
+
+  get upload(): Context["upload"] {
+    return (of, data, options = {}) => {
+      const by = { call: this.#call, signal: this.#turns.signal };
+      return this.#scope.objects.upload(of, data, options, by);
+    };
+  }
+
+  get exec(): Context["exec"] {
+    return (command, args = [], options = {}) => runProgram(command, args, options, this.#turns.signal);
+  }
+
+  get execStream(): Context["execStream"] {
+    return (command, args = [], options = {}) => streamProgram(command, args, options, this.#turns.signal);
+  }
 }
 
 function makeLogger(sink: Sink, node: string, element: string): Logger {

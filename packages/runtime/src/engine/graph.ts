@@ -11,9 +11,16 @@ export const inputNode = "input";
 /** A job laid out: its nodes, who follows whom, and where items leave. */
 export interface Graph {
   readonly nodes: ReadonlyMap<string, GraphNode>;
-  /** The nodes that take what comes out of `node/tag`. */
-  readonly consumers: ReadonlyMap<string, readonly GraphNode[]>;
-  readonly outputs: ReadonlySet<string>;
+  /** What becomes of items, by the node they come out of and their tag. */
+  readonly ports: ReadonlyMap<string, ReadonlyMap<string, OutPort>>;
+}
+
+/** Where a node puts out items with one tag. */
+export interface OutPort {
+  /** The nodes that take them. */
+  readonly consumers: GraphNode[];
+  /** Whether they leave the job. */
+  leaves: boolean;
 }
 
 /** The user's job cannot run: its module, its configuration or its graph is wrong. */
@@ -47,21 +54,22 @@ export async function layOut(job: Job, config: EffectiveConfig): Promise<Graph> 
     throw new JobError("JOB_GRAPH", `the job's build function failed: ${message}`, { cause: error });
   }
   checkLimits(builder, config);
-  const consumers = new Map<string, GraphNode[]>();
-  for (const node of builder.nodes.values()) {
-    for (const port of node.inputs) {
-      const key = portKey(port.node, port.tag);
-      consumers.set(key, [...(consumers.get(key) ?? []), node]);
-    }
-  }
-  const outputs = new Set(ends.map((p) => portKey(p.node, p.tag)));
+  const ports = new Map<string, Map<string, OutPort>>();
+  const portOf = ({ node, tag }: Port): OutPort => {
+    const ofNode = ports.get(node) ?? new Map<string, OutPort>();
+    const port = ofNode.get(tag) ?? { consumers: [], leaves: false };
+    ports.set(node, ofNode.set(tag, port));
+    return port;
+  };
+  for (const node of builder.nodes.values()) for (const port of node.inputs) portOf(port).consumers.push(node);
+  for (const end of ends) portOf(end).leaves = true;
   const tags = [...names.values()];
-  const untaken = tags.find((tag) => !consumers.has(portKey(inputNode, tag)) && !outputs.has(portKey(inputNode, tag)));
+  const untaken = tags.find((tag) => ports.get(inputNode)?.has(tag) !== true);
   if (untaken !== undefined) {
     const what = tags.length === 1 ? "the job's input" : `the event input "${untaken}"`;
     throw new JobError("JOB_GRAPH", `nothing takes what comes from ${what}: apply a transform to it, or return it`);
   }
-  return { nodes: builder.nodes, consumers, outputs };
+  return { nodes: builder.nodes, ports };
 }
 
 function checkLimits({ nodes }: GraphBuilder, config: EffectiveConfig): void {
@@ -81,7 +89,7 @@ export function inputTag(config: EffectiveConfig, name: string): string {
   return config.job_config.events.inputs.length > 1 ? name : mainTag;
 }
 
-export function portKey(node: string, tag: string): string {
+function portKey(node: string, tag: string): string {
   return `${node}/${tag}`;
 }
 
@@ -92,7 +100,10 @@ export function describeGraph(graph: Graph) {
     transform: transform.name,
     inputs: inputs.map((p) => portKey(p.node, p.tag)),
   }));
-  return { nodes, outputs: [...graph.outputs].sort() };
+  const outputs = [...graph.ports].flatMap(([node, tags]) =>
+    [...tags].filter(([, port]) => port.leaves).map(([tag]) => portKey(node, tag)),
+  );
+  return { nodes, outputs: outputs.sort() };
 }
 
 /** SHA-256 of the graph, hexadecimal; equal wherever the same job is laid out. */

@@ -16,7 +16,7 @@ import type { Engine } from "./engine.js";
 /** One call of a transform's `process`; `attempt` counts its own tries. */
 export interface UserCall {
   readonly id: number;
-  readonly attempt: number;
+  attempt: number;
 }
 
 /** Who uploads: a call, until its signal aborts. */
@@ -32,9 +32,13 @@ export class ItemObjects {
   bytesRead = 0;
   /** Set once an upload was overtaken: the attempt is void then, even if user code swallowed the error. */
   overtaken: OvertakenError | undefined;
-  readonly #findings = new Map<string, Finding>();
-  readonly #inputs = new Map<string, ObjectState>();
-  readonly #claims = new Map<string, UserCall>();
+  /** Whether there is something to settle or to clean up. */
+  used = false;
+  // Made when they are first written to: most of what a message that names no object takes is allocated for it.
+  #findings: Map<string, Finding> | undefined;
+  #inputs: Map<string, ObjectState> | undefined;
+  #claims: Map<string, UserCall> | undefined;
+  #calls = 0;
   readonly #uploads: Promise<UploadedObject>[] = [];
   readonly #reads: Promise<unknown>[] = [];
   readonly #streams: Readable[] = [];
@@ -49,19 +53,28 @@ export class ItemObjects {
     readonly cancellation: Cancellation,
   ) {}
 
+  /** Begins a call of user code. */
+  newCall(): UserCall {
+    this.#calls += 1;
+    return { id: this.#calls, attempt: 1 };
+  }
+
   /** Notes what the attempt found when it first looked at an output. */
   remember(path: ObjectPath, finding: Finding): void {
+    this.#findings ??= new Map();
     this.#findings.set(uriOf(path), finding);
   }
 
   /** Notes what the attempt found when it looked for its input: what is read then is this very generation. */
   rememberInput(path: ObjectPath, state: ObjectState): void {
+    this.#inputs ??= new Map();
     this.#inputs.set(uriOf(path), state);
   }
 
   /** Aborts when the attempt is called off, and when it is over. Made when it is asked for, as the attempt's is. */
   get signal(): AbortSignal {
     if (this.#signal === undefined) {
+      this.used = true;
       this.#ended = new AbortController();
       this.#signal = AbortSignal.any([this.cancellation.signal, this.#ended.signal]);
       setMaxListeners(0, this.#signal); // one for each object in hand
@@ -109,13 +122,14 @@ export class ItemObjects {
       signal.throwIfAborted();
       const path = this.#inputPath(item);
       return read(path, signal, {
-        known: this.#inputs.get(uriOf(path)),
+        known: this.#inputs?.get(uriOf(path)),
         arrived: (bytes) => {
           this.bytesRead += bytes;
         },
       });
     };
     const reading = work();
+    this.used = true;
     // Awaited by cleanUp() even if user code forgets to.
     this.#reads.push(reading);
     reading.catch(() => undefined);
@@ -124,6 +138,7 @@ export class ItemObjects {
 
   /** A folder of the message's own, removed with everything in it. */
   folder(): Promise<string> {
+    this.used = true;
     this.#folder ??= this.engine.temporaryFolder();
     return this.#folder;
   }
@@ -131,6 +146,7 @@ export class ItemObjects {
   /** `call` is the call of user code that uploads: two of them must not write the same object. */
   upload(item: Item<unknown>, data: UploadSource, options: UploadOptions, by: Uploader): Promise<UploadedObject> {
     const upload = this.#upload(item, data, options, by);
+    this.used = true;
     // Awaited by settle() even if user code forgets to.
     this.#uploads.push(upload);
     upload.catch(() => undefined);
@@ -151,14 +167,14 @@ export class ItemObjects {
     signal.throwIfAborted(); // a call whose time is up writes nothing any more
     const path = objectPath(output.location, item.element, options.suffix ?? output.file_suffix);
     this.#claim(path, call);
-    const finding = this.#findings.get(uriOf(path)) ?? judge(await this.engine.store.stat(path, signal), this.request);
+    const finding = this.#findings?.get(uriOf(path)) ?? judge(await this.engine.store.stat(path, signal), this.request);
     this.remember(path, finding);
     const contentType = options.contentType ?? "application/octet-stream";
     const how = { finding, request: this.request, contentType };
     try {
       const result = await uploadOnce(this.engine.store, path, data, how, signal);
       this.uploaded.push(result);
-      this.#inputs.delete(uriOf(path)); // whoever reads it from here on means this one
+      this.#inputs?.delete(uriOf(path)); // whoever reads it from here on means this one
       return result;
     } catch (error) {
       if (error instanceof OvertakenError) this.overtaken = error;
@@ -169,6 +185,7 @@ export class ItemObjects {
   /** One object, one writer: a second one would be taken for a repetition of the first, and lost. */
   #claim(path: ObjectPath, call: UserCall): void {
     const uri = uriOf(path);
+    this.#claims ??= new Map();
     const other = this.#claims.get(uri);
     if (other !== undefined && (other.id !== call.id || other.attempt === call.attempt)) {
       throw new PermanentError(`${uri} is written twice for one message: give each upload a suffix of its own`, {

@@ -4,7 +4,7 @@ import { mainTag, type Skip, type Tagged } from "../api/outcome.js";
 import type { GraphNode } from "../api/pipeline.js";
 import { callNode } from "./call-node.js";
 import type { CallScope } from "./call-scope.js";
-import { inputNode, inputTag, portKey } from "./graph.js";
+import { inputNode, inputTag, type OutPort } from "./graph.js";
 import { NodeError } from "./node-error.js";
 
 export interface GraphOutput {
@@ -17,45 +17,56 @@ export interface GraphOutput {
 }
 
 /**
- * Takes an item through the graph, one node after the other. The order is the same in every attempt (of deterministic user
+ * One item's way through the graph, one node after the other. The order is the same in every attempt (of deterministic user
  * code), so that outputs keep their ids.
  */
-export async function runGraph(scope: CallScope, element: string) {
-  const { engine, input, sink } = scope;
-  const outputs: GraphOutput[] = [];
-  const skips: string[] = [];
-  const counts = new Map<string, number>();
+export class GraphRun {
+  readonly outputs: GraphOutput[] = [];
+  readonly skips: string[] = [];
+  readonly #counts = new Map<OutPort, number>();
 
-  async function arrive(node: string, tag: string, item: Item<unknown>): Promise<void> {
-    const key = portKey(node, tag);
-    const leaves = engine.graph.outputs.has(key);
-    if (leaves) {
-      const index = counts.get(key) ?? 0;
-      counts.set(key, index + 1);
-      outputs.push({ node, tag, index, element: item.element, payload: item.payload });
-    }
-    const consumers = engine.graph.consumers.get(key) ?? [];
-    if (consumers.length === 0 && !leaves) throw new NodeError(node, untaken(node, tag));
-    for (const next of consumers) await callNode(scope, next, item, (outcome) => put(next, item, outcome));
+  constructor(readonly scope: CallScope) {}
+
+  /** Resolves when the item, and all that is made of it, has arrived where it leaves the job. */
+  start(element: string): Promise<void> | undefined {
+    const { engine, input } = this.scope;
+    const payload = input.message.data?.payload ?? new Uint8Array();
+    return this.#arrive(inputNode, inputTag(engine.config, input.input), makeItem(element, payload));
   }
 
-  async function put(node: GraphNode, item: Item<unknown>, outcome: unknown): Promise<void> {
-    if (isItem(outcome)) {
-      await arrive(node.path, mainTag, outcome);
-    } else if (isSkip(outcome)) {
-      skips.push(outcome.reason);
-      sink.log({ severity: "INFO", message: `skipped: ${outcome.reason}`, fields: {}, node: node.path });
-    } else if (isTagged(outcome)) {
+  #arrive(node: string, tag: string, item: Item<unknown>): Promise<void> | undefined {
+    const port = this.scope.engine.graph.ports.get(node)?.get(tag);
+    if (port === undefined) throw new NodeError(node, untaken(node, tag));
+    if (port.leaves) {
+      const index = this.#counts.get(port) ?? 0;
+      this.#counts.set(port, index + 1);
+      this.outputs.push({ node, tag, index, element: item.element, payload: item.payload });
+    }
+    const [first, ...others] = port.consumers;
+    if (first === undefined) return undefined;
+    return others.length === 0 ? this.#call(first, item) : this.#callAll(port.consumers, item);
+  }
+
+  async #callAll(nodes: readonly GraphNode[], item: Item<unknown>): Promise<void> {
+    for (const node of nodes) await this.#call(node, item);
+  }
+
+  #call(node: GraphNode, item: Item<unknown>): Promise<void> {
+    return callNode(this.scope, node, item, (outcome) => this.#put(node, item, outcome));
+  }
+
+  #put(node: GraphNode, item: Item<unknown>, outcome: unknown): Promise<void> | undefined {
+    if (isItem(outcome)) return this.#arrive(node.path, mainTag, outcome);
+    if (isTagged(outcome)) {
       const next = isItem(outcome.value) ? outcome.value : item.with(outcome.value);
-      await arrive(node.path, outcome.tag, next);
-    } else {
-      throw new NodeError(node.path, new TypeError(notAnOutcome(outcome)));
+      return this.#arrive(node.path, outcome.tag, next);
     }
+    if (!isSkip(outcome)) throw new NodeError(node.path, new TypeError(notAnOutcome(outcome)));
+    this.skips.push(outcome.reason);
+    const message = `skipped: ${outcome.reason}`;
+    this.scope.sink.log({ severity: "INFO", message, fields: {}, node: node.path });
+    return undefined;
   }
-
-  const payload = input.message.data?.payload ?? new Uint8Array();
-  await arrive(inputNode, inputTag(engine.config, input.input), makeItem(element, payload));
-  return { outputs, skips };
 }
 
 function isSkip(value: unknown): value is Skip {

@@ -26,7 +26,7 @@ export interface MessageFacts {
 const tracer = trace.getTracer("@klio/runtime");
 
 /** Runs `body` in a span for a message. Its argument is the trace that what it puts out belongs to. */
-export async function inMessageSpan<T>(
+export function inMessageSpan<T>(
   parent: TraceContext | undefined,
   facts: MessageFacts,
   body: (own: TraceContext | undefined) => Promise<T>,
@@ -43,11 +43,11 @@ export async function inMessageSpan<T>(
   };
   const span = tracer.startSpan(`process ${facts.job}`, { kind: SpanKind.CONSUMER, attributes }, remote);
   if (!span.isRecording()) return body(parent); // no provider, or not sampled: the trace goes on as it came
-  try {
-    return await context.with(trace.setSpan(remote, span), () => body(written(span)));
-  } finally {
-    span.end();
-  }
+  return context
+    .with(trace.setSpan(remote, span), () => body(written(span)))
+    .finally(() => {
+      span.end();
+    });
 }
 
 /** Tells the span of the message at hand that it failed. */

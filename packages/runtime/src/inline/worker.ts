@@ -2,7 +2,8 @@ import { create } from "@bufbuild/protobuf";
 import { LogSchema, type Result } from "../../gen/worker_pb.js";
 import { fieldsJson } from "../engine/fields-json.js";
 import { fewAtATime } from "../engine/few-at-a-time.js";
-import type { Sink } from "../engine/sink.js";
+import type { LogEntry, Sink } from "../engine/sink.js";
+import type { MetricReport } from "../api/metrics.js";
 import type { Build, Killing, Worker, WorkerEvents, WorkerOptions } from "../supervisor/worker.js";
 import type { Work } from "../supervisor/work.js";
 import { describeFatal } from "../worker/fatal.js";
@@ -61,7 +62,9 @@ export class InlineWorker implements Worker {
       work.starts += 1;
       this.inHand.set(work.id, work);
     }
-    fewAtATime(works, (work) => void this.#perform(work));
+    fewAtATime(works, (work) => {
+      this.#perform(work);
+    });
   }
 
   cancel(work: Work, reason: string): void {
@@ -97,23 +100,13 @@ export class InlineWorker implements Worker {
     this.events.died(this, "it was ended");
   }
 
-  async #perform(work: Work): Promise<void> {
-    if (this.#performer === undefined) return;
-    const started = performance.now();
-    const attempt = work.starts;
-    const result = await this.#performer.perform(
-      {
-        id: work.id,
-        klioId: work.klioId,
-        source: work.delivery.input,
-        attempt,
-        message: work.message,
-        timeoutMs: this.options.timeoutMs,
-        trace: work.trace,
-      },
-      this.sinkOf(work),
-    );
-    this.#answer(work, attempt, toResult(work.id, performance.now() - started, result));
+  #perform(work: Work): void {
+    const { id, klioId, starts: attempt, message, trace } = work;
+    const { timeoutMs } = this.options;
+    const what = { id, klioId, source: work.delivery.input, attempt, message, timeoutMs, trace };
+    this.#performer?.perform(what, this.sinkOf(work), (result, ms) => {
+      this.#answer(work, attempt, toResult(id, ms, result));
+    });
   }
 
   #answer(work: Work, attempt: number, result: Result): void {
@@ -124,20 +117,32 @@ export class InlineWorker implements Worker {
   }
 
   protected sinkOf(work: Work): Sink {
-    return {
-      log: ({ severity, message, node, fields }) => {
-        const log = create(LogSchema, { id: work.id, severity, message, node, fieldsJson: fieldsJson(fields) });
-        this.events.log(this, this.inHand.get(work.id), log);
-      },
-      metric: (metric) => {
-        this.events.metrics([toMetric(metric)]);
-      },
-      enter: (node) => {
-        work.node = node;
-      },
-      leave: () => {
-        work.node = undefined;
-      },
-    };
+    return new InlineSink(this, work);
+  }
+}
+
+/** What one attempt tells. */
+class InlineSink implements Sink {
+  constructor(
+    readonly worker: InlineWorker,
+    readonly work: Work,
+  ) {}
+
+  log({ severity, message, node, fields }: LogEntry): void {
+    const { worker, work } = this;
+    const log = create(LogSchema, { id: work.id, severity, message, node, fieldsJson: fieldsJson(fields) });
+    worker.events.log(worker, worker.inHand.get(work.id), log);
+  }
+
+  metric(metric: MetricReport): void {
+    this.worker.events.metrics([toMetric(metric)]);
+  }
+
+  enter(node: string): void {
+    this.work.node = node;
+  }
+
+  leave(): void {
+    this.work.node = undefined;
   }
 }

@@ -22,18 +22,14 @@ const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
 export class PrometheusMetrics implements Observer {
   readonly totals = new MetricTotals();
   readonly #registry = new Registry();
-  readonly #received = this.#counter("klio_messages_received_total", "Messages received.", ["input"]);
-  readonly #receivedBytes = this.#counter("klio_message_bytes_received_total", "Bytes of messages received.", [
-    "input",
-  ]);
-  readonly #ended = this.#counter("klio_messages_total", "Messages that came to an end, by outcome.", ["outcome"]);
-  readonly #attempts = this.#counter("klio_attempts_total", "Attempts at a message that came to an end.", []);
-  readonly #charged = this.#counter("klio_attempts_charged_total", "Attempts that count against their message.", [
-    "code",
-  ]);
-  readonly #restarts = this.#counter("klio_worker_restarts_total", "Workers that died and were replaced.", []);
-  readonly #bytesRead = this.#counter("klio_object_bytes_read_total", "Bytes of input objects read.", []);
-  readonly #bytesWritten = this.#counter("klio_object_bytes_written_total", "Bytes of output objects written.", []);
+  readonly #received = this.#tally("klio_messages_received_total", "Messages received.", "input");
+  readonly #receivedBytes = this.#tally("klio_message_bytes_received_total", "Bytes of messages received.", "input");
+  readonly #ended = this.#tally("klio_messages_total", "Messages that came to an end, by outcome.", "outcome");
+  readonly #attempts = this.#tally("klio_attempts_total", "Attempts at a message that came to an end.");
+  readonly #charged = this.#tally("klio_attempts_charged_total", "Attempts that count against their message.", "code");
+  readonly #restarts = this.#tally("klio_worker_restarts_total", "Workers that died and were replaced.");
+  readonly #bytesRead = this.#tally("klio_object_bytes_read_total", "Bytes of input objects read.");
+  readonly #bytesWritten = this.#tally("klio_object_bytes_written_total", "Bytes of output objects written.");
   readonly #lag = this.#histogram("klio_message_lag_seconds", "From a message's publishing to its receipt.", []);
   readonly #duration = this.#histogram("klio_message_duration_seconds", "From a message's receipt to its end.", [
     "outcome",
@@ -76,33 +72,33 @@ export class PrometheusMetrics implements Observer {
   }
 
   received({ delivery, receivedAt }: Work): void {
-    this.#received.inc({ input: delivery.input });
-    this.#receivedBytes.inc({ input: delivery.input }, delivery.data.length);
+    this.#received.add(1, delivery.input);
+    this.#receivedBytes.add(delivery.data.length, delivery.input);
     if (delivery.publishTime > 0) this.#lag.observe(Math.max(0, receivedAt - delivery.publishTime) / 1_000);
   }
 
   attempted(result: Result | undefined): void {
-    this.#attempts.inc();
+    this.#attempts.add(1);
     if (result === undefined) return;
     for (const { node, durationUs } of result.nodes) this.#nodes.observe({ node }, Number(durationUs) / 1e6);
-    if (result.bytesRead > 0n) this.#bytesRead.inc(Number(result.bytesRead));
+    if (result.bytesRead > 0n) this.#bytesRead.add(Number(result.bytesRead));
     if (result.outcome.case !== "done") return;
     for (const object of result.outcome.value.objects) {
-      if (object.write === Object_Write.UPLOADED) this.#bytesWritten.inc(Number(object.size));
+      if (object.write === Object_Write.UPLOADED) this.#bytesWritten.add(Number(object.size));
     }
   }
 
   charged(code: string): void {
-    this.#charged.inc({ code });
+    this.#charged.add(1, code);
   }
 
   ended(work: Work, outcome: OutcomeName): void {
-    this.#ended.inc({ outcome });
+    this.#ended.add(1, outcome);
     this.#duration.observe({ outcome }, (Date.now() - work.receivedAt) / 1_000);
   }
 
   restarted(): void {
-    this.#restarts.inc();
+    this.#restarts.add(1);
   }
 
   reported(metrics: readonly Metric[]): void {
@@ -150,12 +146,33 @@ export class PrometheusMetrics implements Observer {
     return registry;
   }
 
-  #counter<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> {
-    return new Counter({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
+  #tally(name: string, help: string, label?: string): Tally {
+    const tally = new Tally();
+    new Counter({
+      name,
+      help,
+      labelNames: label === undefined ? [] : [label],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [value, count] of tally.counts) this.inc(label === undefined ? {} : { [label]: value }, count);
+      },
+    });
+    return tally;
   }
 
   #histogram<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Histogram<Label> {
     return new Histogram({ name, help, labelNames: [...labelNames], buckets: seconds, registers: [this.#registry] });
+  }
+}
+
+/** Counts that are read when somebody asks: to find a labelled counter for each message takes as long as to decode it. */
+class Tally {
+  /** By label. */
+  readonly counts = new Map<string, number>();
+
+  add(by: number, label = ""): void {
+    this.counts.set(label, (this.counts.get(label) ?? 0) + by);
   }
 }
 

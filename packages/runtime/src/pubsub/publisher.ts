@@ -62,7 +62,7 @@ export class Publisher implements Output {
       try {
         const messages = batch.map(({ message: { data, attributes, orderingKey } }) => ({
           data,
-          attributes: { ...attributes },
+          attributes,
           orderingKey,
         }));
         const [response] = await this.client.publish({ topic: this.topic, messages }, once);

@@ -110,15 +110,15 @@ export class Subscriber implements Source {
   }
 
   /** Resolves when the service has confirmed the acknowledgement, or cannot: then the message comes again. */
-  async acknowledge(lease: Lease): Promise<void> {
+  acknowledge(lease: Lease): Promise<void> {
     this.#drop(lease);
-    if (lease.lost) return;
+    if (lease.lost) return Promise.resolve();
     if (this.#acks === undefined || this.#acks.ids.length >= maxIdsPerRequest) {
       const ids: string[] = [];
       this.#acks = { ids, done: this.#sendAcks(ids) };
     }
     this.#acks.ids.push(lease.ackId);
-    await this.#acks.done;
+    return this.#acks.done;
   }
 
   /** Gives a message back: it is delivered again, to whomever. */

@@ -203,9 +203,10 @@ export class Dispatcher {
   }
 
   #startTimer(worker: Worker, work: Work, what: "attempt" | "node", ms: number): void {
-    const timers = this.#timers.get(work) ?? {};
-    timers[what]?.();
+    const known = this.#timers.get(work);
+    known?.[what]?.();
     if (ms === 0) return;
+    const timers = known ?? {};
     this.#timers.set(work, timers);
     timers[what] = this.options.clock.after(ms + timeoutGraceMs, () => {
       const node = work.node === undefined ? "" : ` in node ${work.node}`;

@@ -150,6 +150,6 @@ export function emitTo(stream: NodeJS.WritableStream): Emit {
   process.once("exit", flush);
   return (event) => {
     if (lines === "") setImmediate(flush);
-    lines += jsonLine({ time: new Date().toISOString(), ...event });
+    lines += `{"time":"${new Date().toISOString()}",${jsonLine(event).slice(1)}`;
   };
 }

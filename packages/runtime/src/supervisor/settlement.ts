@@ -1,5 +1,5 @@
 import type { EffectiveConfig } from "@klio/config/effective";
-import { Done_Kind, type Failure, type Result } from "../../gen/worker_pb.js";
+import { type Done, Done_Kind, type Failure, type Result } from "../../gen/worker_pb.js";
 import { deadLetterRecord } from "../batch/file-output.js";
 import { type JobIdentity, timesTaken, Version } from "../message/index.js";
 import type { Completed } from "./completed.js";
@@ -74,30 +74,35 @@ export class Settlement {
     await Promise.all(this.#givingBack);
   }
 
-  async settle(work: Work, result: Result): Promise<void> {
+  /** Resolves when the message has come to its end, or waits for its next attempt. */
+  settle(work: Work, result: Result): Promise<void> {
     this.#parts.observer.attempted(result);
     if (work.leases.every((l) => l.lost)) {
       this.#forget(work); // somebody else has it by now
-      return;
+      return Promise.resolve();
     }
-    if (result.outcome.case === "failure") {
-      const failure = result.outcome.value;
-      if (isMissingInput(failure) && this.#parts.parents.length > 0 && work.message.version === Version.V2) {
-        await this.#askParents(work, failure);
-        return;
-      }
-      await this.carryOut(judgeFailure(work, failure), work, failure.stack);
-    } else if (result.outcome.case === "done") {
-      const done = result.outcome.value;
-      if (done.kind !== Done_Kind.PASSED_THROUGH) this.#parts.pause.succeeded();
-      const messages =
-        done.kind === Done_Kind.PASSED_THROUGH
-          ? [passing(work, this.#parts.job)]
-          : done.outputs.map((output) => outgoing(work, output, this.#parts.job));
-      const objects = done.objects.map((o) => ({ uri: o.uri, write: writeNames[o.write], size: Number(o.size) }));
-      const reason = done.reason === "" ? {} : { reason: done.reason };
-      await this.publishAndFinish(work, messages, outcomeNames[done.kind], { objects, ...reason });
+    const { outcome } = result;
+    if (outcome.case === "done") return this.#settleDone(work, outcome.value);
+    if (outcome.case === "failure") return this.#settleFailure(work, outcome.value);
+    return Promise.resolve();
+  }
+
+  #settleDone(work: Work, done: Done): Promise<void> {
+    const { job, pause } = this.#parts;
+    const passed = done.kind === Done_Kind.PASSED_THROUGH;
+    if (!passed) pause.succeeded();
+    const messages = passed ? [passing(work, job)] : done.outputs.map((output) => outgoing(work, output, job));
+    const objects = done.objects.map((o) => ({ uri: o.uri, write: writeNames[o.write], size: Number(o.size) }));
+    const more = done.reason === "" ? { objects } : { objects, reason: done.reason };
+    return this.publishAndFinish(work, messages, outcomeNames[done.kind], more);
+  }
+
+  #settleFailure(work: Work, failure: Failure): Promise<void> {
+    const { parents } = this.#parts;
+    if (isMissingInput(failure) && parents.length > 0 && work.message.version === Version.V2) {
+      return this.#askParents(work, failure);
     }
+    return this.carryOut(judgeFailure(work, failure), work, failure.stack);
   }
 
   async publishAndFinish(
@@ -111,7 +116,7 @@ export class Settlement {
     work.lines.length = 0;
     try {
       // Files come first: they refuse at once, before anything is on its way to a topic.
-      for (const output of outputs) await Promise.all(messages.map((m) => output.publish(m, work)));
+      for (const output of outputs) await all(messages.map((m) => output.publish(m, work)));
     } catch (error) {
       if (error instanceof RejectedError) {
         await this.bury(work, { code: "OUTPUT_REJECTED", message: error.message, node: "" });
@@ -247,7 +252,7 @@ export class Settlement {
     const end = { outcome, lines: work.lines, deadLetter: work.deadLetter };
     // The service may deliver it again even now; whatever came meanwhile is acknowledged with the rest.
     while (work.leases.length > 0) {
-      await Promise.all(this.#parts.inHand.takeLeases(work).map((lease) => lease.source.acknowledge(lease, end)));
+      await all(this.#parts.inHand.takeLeases(work).map((lease) => lease.source.acknowledge(lease, end)));
     }
     this.done += 1;
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
@@ -310,6 +315,12 @@ export class Settlement {
     for (const next of this.#parts.lanes.abandon(work)) void this.giveBack(next, "the message before it was lost");
     this.#forget(work);
   }
+}
+
+/** As Promise.all; most messages have one output and one lease, for which it is dear. */
+function all(promises: readonly Promise<unknown>[]): Promise<unknown> {
+  const [first, ...others] = promises;
+  return first === undefined || others.length > 0 ? Promise.all(promises) : first;
 }
 
 /** The engine's own look at the input, not user code's. */

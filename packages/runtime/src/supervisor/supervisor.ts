@@ -332,13 +332,13 @@ export class Supervisor {
     const receipt = { id: this.#lastId, now: this.#clock.now() };
     const intake = takeIn(delivery, receipt, this.#config, this.#job);
     this.options.observer.received(intake.work);
-    if (this.#inHand.take(intake.work) !== undefined) void this.#admit(intake);
+    if (this.#inHand.take(intake.work) !== undefined) this.#admit(intake);
   }
 
-  async #admit(intake: Intake): Promise<void> {
+  #admit(intake: Intake): void {
     const { work } = intake;
     if (this.#completed.has(work.identity)) {
-      await this.#settlement.finish(work, "duplicate", { reason: "it was done before" });
+      void this.#settlement.finish(work, "duplicate", { reason: "it was done before" });
       return;
     }
     switch (intake.decision) {
@@ -346,15 +346,15 @@ export class Supervisor {
         this.#lanes.enter(work);
         break;
       case "drop":
-        await this.#settlement.finish(work, "not-for-this-job", { reason: intake.reason });
+        void this.#settlement.finish(work, "not-for-this-job", { reason: intake.reason });
         break;
       case "pass":
-        await this.#settlement.publishAndFinish(work, [passing(work, this.#job)], "passed-through", {
+        void this.#settlement.publishAndFinish(work, [passing(work, this.#job)], "passed-through", {
           reason: intake.reason,
         });
         break;
       case "undecodable":
-        await this.#settlement.bury(work, { code: "UNDECODABLE", message: intake.reason, node: "" });
+        void this.#settlement.bury(work, { code: "UNDECODABLE", message: intake.reason, node: "" });
         break;
     }
   }

@@ -289,7 +289,12 @@ class NotedWorker extends InlineWorker {
     const sink = super.sinkOf(work);
     const { logs, metrics } = this.notesOf(work);
     return {
-      ...sink,
+      enter: (node, timeoutMs) => {
+        sink.enter(node, timeoutMs);
+      },
+      leave: (node) => {
+        sink.leave(node);
+      },
       log: (entry) => {
         logs.push(entry);
         sink.log(entry);

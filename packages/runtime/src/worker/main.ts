@@ -52,14 +52,13 @@ async function configure(frame: Configure): Promise<void> {
   }
 }
 
-async function perform(input: Input): Promise<void> {
-  if (performer === undefined) return;
-  const started = performance.now();
-  const result = await performer.perform(
-    { ...input, message: readMessage(input.message), trace: input.trace },
-    outbox.sinkOf(input.id),
-  );
-  outbox.result(toResult(input.id, performance.now() - started, result));
+function perform(input: Input): void {
+  const { id, klioId, source, attempt, timeoutMs, trace } = input;
+  const message = readMessage(input.message);
+  const what = { id, klioId, source, attempt, message, timeoutMs, trace };
+  performer?.perform(what, outbox.sinkOf(id), (result, ms) => {
+    outbox.result(toResult(id, ms, result));
+  });
 }
 
 // An orderly exit would wait for the watcher's thread, which blocks; this also ends what user code left running.
@@ -86,7 +85,7 @@ channel.receive(({ frame }) => {
       void configure(frame.value);
       break;
     case "bundle":
-      fewAtATime(frame.value.inputs, (input) => void perform(input));
+      fewAtATime(frame.value.inputs, perform);
       break;
     case "cancel":
       performer?.cancel(frame.value.id, frame.value.reason);

@@ -11,7 +11,8 @@ import {
 } from "../../gen/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { fieldsJson, maxLogLength } from "../engine/fields-json.js";
-import type { Sink } from "../engine/sink.js";
+import type { MetricReport } from "../api/metrics.js";
+import type { LogEntry, Sink } from "../engine/sink.js";
 import { resultBytes } from "../protocol/codec.js";
 import { toMetric } from "./results.js";
 import { type FrameChannel, maxFrameBytes, piecesOf, sharedFrameBytes } from "../protocol/frames.js";
@@ -56,28 +57,31 @@ export class Outbox {
   }
 
   sinkOf(id: bigint): Sink {
-    return {
-      log: ({ severity, message, fields, node }) => {
-        const value = { id, severity, node, message: cut(message), fieldsJson: fieldsJson(fields) };
-        this.#send({ case: "log", value });
-      },
-      metric: (metric) => {
-        this.#metrics.push(toMetric(metric));
-        this.#flushSoon();
-      },
-      enter: (node, timeoutMs) => {
-        if (timeoutMs > 0) {
-          // At once: user code may block the event loop from here on.
-          this.#send({ case: "enter", value: { id, node, timeoutMs } });
-          return;
-        }
-        this.#entered.set(id, node);
-        this.#flushSoon();
-      },
-      leave: (node) => {
-        this.#send({ case: "leave", value: { id, node } });
-      },
-    };
+    return new OutboxSink(this, id);
+  }
+
+  log(id: bigint, { severity, message, fields, node }: LogEntry): void {
+    const value = { id, severity, node, message: cut(message), fieldsJson: fieldsJson(fields) };
+    this.#send({ case: "log", value });
+  }
+
+  metric(metric: MetricReport): void {
+    this.#metrics.push(toMetric(metric));
+    this.#flushSoon();
+  }
+
+  enter(id: bigint, node: string, timeoutMs: number): void {
+    if (timeoutMs > 0) {
+      // At once: user code may block the event loop from here on.
+      this.#send({ case: "enter", value: { id, node, timeoutMs } });
+      return;
+    }
+    this.#entered.set(id, node);
+    this.#flushSoon();
+  }
+
+  leave(id: bigint, node: string): void {
+    this.#send({ case: "leave", value: { id, node } });
   }
 
   #flushSoon(): void {
@@ -98,6 +102,30 @@ export class Outbox {
 
   #send(frame: MessageInitShape<typeof WorkerFrameSchema>["frame"]): void {
     this.channel.send(create(WorkerFrameSchema, frame === undefined ? {} : { frame }));
+  }
+}
+
+/** What one attempt tells. */
+class OutboxSink implements Sink {
+  constructor(
+    readonly outbox: Outbox,
+    readonly id: bigint,
+  ) {}
+
+  log(entry: LogEntry): void {
+    this.outbox.log(this.id, entry);
+  }
+
+  metric(metric: MetricReport): void {
+    this.outbox.metric(metric);
+  }
+
+  enter(node: string, timeoutMs: number): void {
+    this.outbox.enter(this.id, node, timeoutMs);
+  }
+
+  leave(node: string): void {
+    this.outbox.leave(this.id, node);
   }
 }
 

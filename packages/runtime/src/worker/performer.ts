@@ -73,9 +73,10 @@ export class Performer {
     return made;
   }
 
-  /** Never rejects: what goes wrong is a failed result. */
-  async perform(performance: Performance, sink: Sink): Promise<AttemptResult> {
-    const { id, klioId, source, attempt, message, timeoutMs, trace } = performance;
+  /** Tells the result, and how many milliseconds it took. Never throws: what goes wrong is a failed result. */
+  perform(what: Performance, sink: Sink, tell: (result: AttemptResult, ms: number) => void): void {
+    const { id, klioId, source, attempt, message, timeoutMs, trace } = what;
+    const started = performance.now();
     const cancellation = new Cancellation();
     this.#running.set(id, cancellation);
     const callOff =
@@ -85,11 +86,12 @@ export class Performer {
             cancellation.abort(new AttemptTimeout(`it took longer than ${timeoutMs} ms (delivery.timeout)`));
           });
     const input = { klioId, input: source, attempt, message, cancellation, trace };
-    const result = await runAttempt(this.engine, input, sink);
-    callOff?.();
-    // Inline, an attempt that was given up may end after the next has begun.
-    if (this.#running.get(id) === cancellation) this.#running.delete(id);
-    return result;
+    void runAttempt(this.engine, input, sink).then((result) => {
+      callOff?.();
+      // Inline, an attempt that was given up may end after the next has begun.
+      if (this.#running.get(id) === cancellation) this.#running.delete(id);
+      tell(result, performance.now() - started);
+    });
   }
 
   cancel(id: bigint, reason: string): void {
