@@ -6,10 +6,10 @@ import { inTurns, median, type Row } from "./measure.js";
 import { klioEnv, klioReady, runtimeJob } from "./runtime-job.js";
 
 const rounds = 5;
-const warmUp = 100;
-const messages = 1_100;
+const warmUp = 10;
+const messages = 110;
 
-/** What a second worker adds where messages cost 10 ms of processor time, against what a second bare process adds. */
+/** What a second worker adds where messages cost 100 ms of processor time, against what a second bare process adds. */
 export async function twoWorkers(root: string): Promise<Row[]> {
   const all = {
     "klio, one worker": () => klio(root, 1),

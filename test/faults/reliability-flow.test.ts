@@ -47,6 +47,17 @@ describe("what a job has outstanding", () => {
     expect(most.messages).toBeLessThanOrEqual(12);
   }, 300_000);
 
+  it("stays within the bounds that its configuration sets", async () => {
+    const elements = Array.from({ length: 40 }, (_, i) => `ok-${i}`);
+    await run(elements, Buffer.alloc(300_000, "p"), {
+      jobConfig:
+        "  workers: {count: 2, concurrency: 3}\n  delivery: {ack_deadline: 10s, dead_letter: DEAD, max_outstanding_messages: 4, max_outstanding_bytes: 1Mi}",
+    });
+    const most = peak();
+    expect(most.messages).toBe(3); // a fourth would be more than 1 MiB
+    expect(most.bytes).toBeLessThanOrEqual(1024 * 1024);
+  });
+
   it("stays within its bound in bytes", async () => {
     // 64 messages may be outstanding, of which 38 fit into 256 MiB.
     const elements = Array.from({ length: soak ? 300 : 45 }, (_, i) => `slow-${i}`);

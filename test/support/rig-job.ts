@@ -50,11 +50,11 @@ ${options.jobConfig ?? "  delivery: {attempts: 3, retry_delay: 50ms, ack_deadlin
   return config;
 }
 
-/** Worker processes when the configuration does not say, and bytes a supervisor may have outstanding: as the runtime has it. */
+/** Worker processes when the configuration does not say: as the runtime has it. */
 const mostDefaultWorkers = 8;
-const maxOutstandingBytes = 256 * 1024 * 1024;
 
 function beginOf({ job_name, job_config: { delivery, workers } }: EffectiveConfig): BeginEntry {
+  const { max_outstanding_messages: messages, max_outstanding_bytes: bytes } = delivery;
   const count = workers.count === 0 ? Math.min(availableParallelism(), mostDefaultWorkers) : workers.count;
   return {
     source: "begin",
@@ -65,7 +65,7 @@ function beginOf({ job_name, job_config: { delivery, workers } }: EffectiveConfi
     outputBucket: "fault-out",
     attempts: delivery.attempts,
     gracePeriodMs: delivery.grace_period_ms,
-    // As many as all workers have in hand at once wait besides.
-    bound: { messages: 2 * count * workers.concurrency, bytes: maxOutstandingBytes },
+    // Where it is left to the runtime, as many as all workers have in hand at once wait besides.
+    bound: { messages: messages > 0 ? messages : 2 * count * workers.concurrency, bytes },
   };
 }
