@@ -71,6 +71,7 @@ describe.each(brokerTargets)("a subscriber of $name", (target) => {
       one.start();
       while (stopped === undefined && ends.length < ids.size) await sleep(5);
       await stopped;
+      await one.stopPulling(); // it waits as long as the first
       await Promise.all(tooLate.map(({ lease }) => one.giveBack(lease)));
       await Promise.all(ends);
       await one.close();

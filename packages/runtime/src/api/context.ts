@@ -5,7 +5,10 @@ import type { Item } from "./item.js";
 import type { Metrics } from "./metrics.js";
 import type { UploadedObject } from "./uploaded-object.js";
 
-/** What a transform is given besides the item. */
+/**
+ * What a transform is given besides the item. Its parts may be taken out (`const { read, upload } = ctx`); a copy (`{ ...ctx }`) has
+ * not all of them.
+ */
 export interface Context<State = undefined> {
   /** What this transform's `setup` returned in this worker. */
   readonly state: State;

@@ -10,26 +10,14 @@ export interface Item<Payload = Uint8Array> {
 
 const brand = Symbol.for("klio.item");
 
-class OwnItem<Payload> implements Item<Payload> {
-  constructor(
-    readonly element: string,
-    readonly payload: Payload,
-  ) {
-    Object.freeze(this);
-  }
-
-  get [brand](): true {
-    return true;
-  }
-
-  with<Next>(payload: Next): Item<Next> {
-    return new OwnItem(this.element, payload);
-  }
-}
-
 /** Makes an item. Jobs receive theirs; a transform needs this only through `item.with`. */
 export function makeItem<Payload>(element: string, payload: Payload): Item<Payload> {
-  return new OwnItem(element, payload);
+  return Object.freeze({
+    [brand]: true,
+    element,
+    payload,
+    with: <Next>(next: Next) => makeItem(element, next),
+  });
 }
 
 export function isItem(value: unknown): value is Item<unknown> {

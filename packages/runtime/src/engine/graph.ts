@@ -18,9 +18,9 @@ export interface Graph {
 /** Where a node puts out items with one tag. */
 export interface OutPort {
   /** The nodes that take them. */
-  readonly consumers: GraphNode[];
+  readonly consumers: readonly GraphNode[];
   /** Whether they leave the job. */
-  leaves: boolean;
+  readonly leaves: boolean;
 }
 
 /** The user's job cannot run: its module, its configuration or its graph is wrong. */
@@ -55,14 +55,14 @@ export async function layOut(job: Job, config: EffectiveConfig): Promise<Graph> 
   }
   checkLimits(builder, config);
   const ports = new Map<string, Map<string, OutPort>>();
-  const portOf = ({ node, tag }: Port): OutPort => {
+  const change = ({ node, tag }: Port, by: (port: OutPort) => OutPort) => {
     const ofNode = ports.get(node) ?? new Map<string, OutPort>();
-    const port = ofNode.get(tag) ?? { consumers: [], leaves: false };
-    ports.set(node, ofNode.set(tag, port));
-    return port;
+    ports.set(node, ofNode.set(tag, by(ofNode.get(tag) ?? { consumers: [], leaves: false })));
   };
-  for (const node of builder.nodes.values()) for (const port of node.inputs) portOf(port).consumers.push(node);
-  for (const end of ends) portOf(end).leaves = true;
+  for (const node of builder.nodes.values()) {
+    for (const from of node.inputs) change(from, (port) => ({ ...port, consumers: [...port.consumers, node] }));
+  }
+  for (const end of ends) change(end, (port) => ({ ...port, leaves: true }));
   const tags = [...names.values()];
   const untaken = tags.find((tag) => ports.get(inputNode)?.has(tag) !== true);
   if (untaken !== undefined) {

@@ -34,7 +34,7 @@ export class ItemObjects {
   overtaken: OvertakenError | undefined;
   /** Whether there is something to settle or to clean up. */
   used = false;
-  // Made when they are first written to: most of what a message that names no object takes is allocated for it.
+  // Made when they are first written to: three empty maps are a good part of what a small message costs.
   #findings: Map<string, Finding> | undefined;
   #inputs: Map<string, ObjectState> | undefined;
   #claims: Map<string, UserCall> | undefined;

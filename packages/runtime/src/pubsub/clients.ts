@@ -37,7 +37,7 @@ const reconnect = {
 };
 
 /** Options of a call that is tried again by whoever makes it: left to the client, that comes at intervals that grow to a minute. */
-export const once = { timeout: 15_000, retry: { retryCodes: [] } };
+export const triedOnce = { timeout: 15_000, retry: { retryCodes: [] } };
 
 /** Status codes: https://grpc.io/docs/guides/status-codes/ */
 export const Status = {

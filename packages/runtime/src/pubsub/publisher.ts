@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { PublisherClient } from "@google-cloud/pubsub/build/src/v1/index.js";
 import { type OutgoingMessage, type Output, RejectedError } from "../supervisor/output.js";
 import { messageOf } from "../error-message.js";
-import { once, Status, statusOf } from "./clients.js";
+import { Status, statusOf, triedOnce } from "./clients.js";
 
 interface Pending {
   readonly message: OutgoingMessage;
@@ -65,7 +65,7 @@ export class Publisher implements Output {
           attributes,
           orderingKey,
         }));
-        const [response] = await this.client.publish({ topic: this.topic, messages }, once);
+        const [response] = await this.client.publish({ topic: this.topic, messages }, triedOnce);
         batch.forEach((p, i) => {
           p.resolve(response.messageIds?.[i] ?? "");
         });

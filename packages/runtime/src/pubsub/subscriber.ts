@@ -1,6 +1,6 @@
 import type { SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.js";
 import { messageOf } from "../error-message.js";
-import { once, Status, statusOf } from "./clients.js";
+import { Status, statusOf, triedOnce } from "./clients.js";
 import type { Delivery, Lease, Source } from "../supervisor/source.js";
 
 export interface SubscriberOptions {
@@ -57,6 +57,8 @@ export class Subscriber implements Source {
   #delayMs = firstDelayMs;
   #everConnected = false;
   #pulling = false;
+  /** Resolves when nothing comes any more from streams that were ended. */
+  #ending: Promise<unknown> = Promise.resolve();
   #acks: { ids: string[]; done: Promise<void> } | undefined;
   #extender: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -77,7 +79,10 @@ export class Subscriber implements Source {
 
   resume(): void {
     this.#pulling = true;
-    this.#open();
+    // What the stream before still delivers counts towards the bounds of the next.
+    void this.#ending.then(() => {
+      this.#open();
+    });
   }
 
   /** Ends the stream, and resolves when what was on its way has been delivered. Leases go on until they are given up. */
@@ -86,21 +91,9 @@ export class Subscriber implements Source {
     clearTimeout(this.#retry);
     this.#retry = undefined;
     const stream = this.#stream;
-    if (stream === undefined) return;
     this.#stream = undefined;
-    await new Promise<void>((resolve) => {
-      const tooLong = setTimeout(resolve, streamEndMs);
-      stream.once("close", () => {
-        clearTimeout(tooLong);
-        resolve();
-      });
-      // The service ends its side when it hears that this one has ended; a call that is cancelled drops what it was sent.
-      stream.end();
-      stream.resume();
-    });
-    // A stream that is left open is sent what is published from now on.
-    stream.cancel();
-    stream.destroy();
+    if (stream !== undefined) this.#ending = Promise.all([this.#ending, endStream(stream)]);
+    await this.#ending;
   }
 
   async close(): Promise<void> {
@@ -146,7 +139,7 @@ export class Subscriber implements Source {
     const request = { subscription: this.options.subscription, ackIds: ids };
     for (let attempt = 1; attempt <= ackTries; attempt += 1) {
       try {
-        await this.options.client.acknowledge(request, once);
+        await this.options.client.acknowledge(request, triedOnce);
         return;
       } catch (error) {
         if (statusOf(error) === Status.notFound || attempt === ackTries) return; // delivered again, and known as done by its id
@@ -304,7 +297,26 @@ export class Subscriber implements Source {
     const { client, subscription, ackDeadlineMs } = this.options;
     await client.modifyAckDeadline(
       { subscription, ackIds, ackDeadlineSeconds },
-      { ...once, timeout: ackDeadlineMs / 3 },
+      { ...triedOnce, timeout: ackDeadlineMs / 3 },
     );
   }
+}
+
+/** Resolves when all that the service has sent was delivered, or after {@link streamEndMs}. */
+async function endStream(stream: ReturnType<SubscriberClient["streamingPull"]>): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const end = () => {
+      clearTimeout(tooLong);
+      resolve();
+    };
+    const tooLong = setTimeout(end, streamEndMs);
+    stream.once("end", end);
+    stream.once("close", end);
+    // The service ends its side when it hears that this one has ended; a call that is cancelled drops what it was sent.
+    stream.end();
+    stream.resume();
+  });
+  // A stream that is left open is sent what is published from now on.
+  stream.cancel();
+  stream.destroy();
 }

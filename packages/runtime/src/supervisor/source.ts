@@ -34,7 +34,7 @@ export interface End {
 /** Where messages come from. */
 export interface Source {
   start(): void;
-  /** Delivers nothing until it may go on. Leases go on. */
+  /** Asks for nothing more until it may go on; what is on its way still comes. Leases go on. */
   pause(): void;
   resume(): void;
   /** Asks for nothing more, and resolves when nothing more is delivered. Leases go on until they are given up. */

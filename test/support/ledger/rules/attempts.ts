@@ -1,4 +1,4 @@
-import type { SentEntry } from "../entry.js";
+import type { Entry, SentEntry } from "../entry.js";
 import type { History, Published } from "../history.js";
 import type { Violation } from "../violation.js";
 
@@ -65,23 +65,38 @@ interface Throws {
   readonly all: number;
 }
 
-/** By `[klio-id, pid of the supervisor]`. The last failure in a worker that was killed may have died with it. */
-function throwsOf({ entries }: History): Map<string, Throws> {
-  const killed = new Set<number>();
-  const byWorker = new Map<string, Map<number, number>>();
+/**
+ * By `[klio-id, pid of the supervisor]`. A failure died with its worker if that was killed before the job told what came of it: a
+ * further attempt, or a dead letter.
+ */
+function throwsOf({ entries, sentById }: History): Map<string, Throws> {
+  const throws = new Map<string, { heard: number; all: number }>();
+  /** Failures of which nothing was told yet. */
+  let untold: { readonly key: string; readonly messageId: string; readonly worker: number }[] = [];
   for (const entry of entries) {
-    if (entry.source === "process" && entry.kind === "signal") killed.add(entry.pid);
-    if (entry.source !== "worker") continue;
-    if (entry.kind === "die") killed.add(entry.pid);
-    if (entry.kind !== "throw") continue;
-    const key = JSON.stringify([entry.klioId, entry.supervisor]);
-    const workers = byWorker.get(key) ?? new Map<number, number>();
-    byWorker.set(key, workers.set(entry.pid, (workers.get(entry.pid) ?? 0) + 1));
-  }
-  const throws = new Map<string, Throws>();
-  for (const [key, workers] of byWorker) {
-    const all = [...workers.values()].reduce((sum, n) => sum + n, 0);
-    throws.set(key, { all, heard: all - [...workers.keys()].filter((pid) => killed.has(pid)).length });
+    if (entry.source === "worker" && entry.kind === "throw") {
+      const { klioId, supervisor, pid: worker } = entry;
+      const key = JSON.stringify([klioId, supervisor]);
+      const { heard, all } = throws.get(key) ?? { heard: 0, all: 0 };
+      throws.set(key, { heard: heard + 1, all: all + 1 });
+      untold.push({ key, messageId: sentById.get(klioId)?.messageId ?? "", worker });
+    } else if (entry.source === "job" && ["retry", "outcome"].includes(entry.event)) {
+      untold = untold.filter(({ messageId }) => messageId !== entry["message_id"]);
+    } else {
+      const killed = killedBy(entry);
+      for (const { key, worker } of untold) {
+        const count = throws.get(key);
+        if (worker === killed && count !== undefined) count.heard -= 1;
+      }
+      untold = untold.filter(({ worker }) => worker !== killed);
+    }
   }
   return throws;
+}
+
+/** The process that an entry tells the end of. */
+function killedBy(entry: Entry): number | undefined {
+  if (entry.source === "process" && entry.kind === "signal" && entry.signal === "SIGKILL") return entry.pid;
+  const itself = entry.source === "worker" && entry.kind === "die" && entry.point?.startsWith("supervisor.") !== true;
+  return itself ? entry.pid : undefined;
 }

@@ -24,6 +24,7 @@ export class Stream implements Consumer {
   #asked = false;
   #wake: (() => void) | undefined;
   #left = false;
+  #finished = false;
   #settled = false;
   #failure: ConnectError | undefined;
 
@@ -87,6 +88,16 @@ export class Stream implements Consumer {
   leave(): void {
     this.#left = true;
     this.#wake?.();
+  }
+
+  /** The client will ask for nothing more, and waits for what it has been sent. */
+  finish(): void {
+    this.#finished = true;
+    this.leave();
+  }
+
+  get finished(): boolean {
+    return this.#finished;
   }
 
   end(reason: ConnectError): void {

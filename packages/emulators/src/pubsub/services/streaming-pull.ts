@@ -65,7 +65,9 @@ export async function* serveStream(
       stream.takeUnsent().map(({ lease }) => lease),
     );
   }
-  // Official clients take an end without an error for the end of the subscription.
+  // What a client has asked to end ends well: some gRPC clients drop what they have not read yet when there is an error.
+  if (stream.finished) return;
+  // Any other end without an error official clients take for the end of the subscription.
   throw stream.failure ?? unavailable("the stream ended");
 }
 
@@ -108,7 +110,7 @@ async function readRequests(
       apply(next.value, subscription, stream);
       if (first.protocolVersion >= keepAliveVersion && isEmpty(next.value)) stream.answer();
     }
-    stream.leave();
+    stream.finish();
   } catch (error) {
     // Either the client's side broke off, and nobody hears this, or a request was wrong.
     stream.end(error as ConnectError);
