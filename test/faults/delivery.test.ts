@@ -232,6 +232,17 @@ describe("a repeated delivery", () => {
     expect(rig.writes()).toEqual(["job/ok-1", "job/ok-1"]);
     expect(id).toBeDefined();
   });
+
+  it("of a message that became a dead letter, and whose acknowledgement was lost, is not tried again", async () => {
+    await start();
+    rig.pubsub.setFaults({ loseAck: 1 });
+    await rig.publish(["throw-1"]);
+    await rig.until(() => rig.outcomes().length === 1, "it is a dead letter");
+    rig.pubsub.setFaults({});
+    await rig.until(() => rig.outcomes().length === 2, "it came again");
+    expect(rig.outcomes().map((o) => o["outcome"])).toEqual(["dead-letter", "duplicate"]);
+    expect(rig.ledger.count("worker/throw")).toBe(3);
+  });
 });
 
 async function readDeadLetters(count: number) {

@@ -63,13 +63,14 @@ function checkedId(id: string | undefined): string | undefined {
 
 function makeWork(delivery: Delivery, { id, now }: Receipt, message: KlioMessage, element: string): Work {
   const own = checkedId(delivery.attributes[klioIdAttribute]);
+  const delivered = `${delivery.messageId}@${delivery.publishTime}`;
   return {
     id,
     delivery,
     leases: [delivery.lease],
     klioId: own ?? delivery.messageId,
-    // A broker that starts afresh may count its ids from 1 again; a message's time tells it from its namesake.
-    identity: own ?? `${delivery.messageId}@${delivery.publishTime}`,
+    delivered,
+    identity: own ?? delivered,
     element,
     message,
     receivedAt: now,

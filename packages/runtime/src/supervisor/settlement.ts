@@ -248,7 +248,8 @@ export class Settlement {
   // ---- ends
 
   async finish(work: Work, outcome: OutcomeName, more: Partial<OutcomeEvent>): Promise<void> {
-    if (outcome !== "dead-letter") this.#parts.completed.add(work.identity);
+    // The same delivery may come again, e.g. when its acknowledgement is lost; a replay of a dead letter is another one.
+    this.#parts.completed.add(outcome === "dead-letter" ? work.delivered : work.identity);
     const end = { outcome, lines: work.lines, deadLetter: work.deadLetter };
     // The service may deliver it again even now; whatever came meanwhile is acknowledged with the rest.
     while (work.leases.length > 0) {

@@ -337,7 +337,7 @@ export class Supervisor {
 
   #admit(intake: Intake): void {
     const { work } = intake;
-    if (this.#completed.has(work.identity)) {
+    if (this.#completed.has(work.identity) || this.#completed.has(work.delivered)) {
       void this.#settlement.finish(work, "duplicate", { reason: "it was done before" });
       return;
     }

@@ -11,6 +11,11 @@ export interface Work {
   /** More than one when the service delivered the message again meanwhile. */
   readonly leases: Lease[];
   readonly klioId: string;
+  /**
+   * What tells it from all other messages of the broker, those that carry the same `klio-id` included. A broker that starts afresh
+   * may count its ids from 1 again; a message's time tells it from its namesake.
+   */
+  readonly delivered: string;
   /** What the list of completed messages knows it by. */
   readonly identity: string;
   readonly element: string;
