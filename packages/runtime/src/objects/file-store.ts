@@ -80,7 +80,7 @@ export class FileStore implements ObjectStore {
       await mkdir(ownFolder(path), { recursive: true });
       await this.#sweep(ownFolder(path));
       await mkdir(dirname(target), { recursive: true });
-      await pipeline(chunksOf(data, signal), createWriteStream(staged, { flags: "wx", flush: true }));
+      await fill(staged, chunksOf(data, signal));
       const { generation, size } = (await identify(staged)) ?? { generation: "", size: 0 };
       // The record goes first: were it killed in between, it would belong to no file.
       await writeFile(recordOf(path, generation), JSON.stringify(options.by));
@@ -118,6 +118,16 @@ async function removeStaged(folder: string): Promise<void> {
     const [, of, pid] = /^staged\.(\w+)\.(\d+)\./.exec(name) ?? [];
     // Another machine's, or container's, processes are not ours to tell dead from alive.
     if (of === host && !isAlive(Number(pid))) await rm(join(folder, name), { force: true });
+  }
+}
+
+/** The file is there before the first chunk: a stream that opens it by itself may do so when it has been given up and removed. */
+async function fill(staged: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const file = await open(staged, "wx");
+  try {
+    await pipeline(chunks, file.createWriteStream({ flush: true }));
+  } finally {
+    await file.close();
   }
 }
 
