@@ -117,7 +117,7 @@ interface StartedProcess {
 function startProcess(key: SessionKey, entry: string, options: SessionOptions): StartedProcess {
   mkdirSync(stateDirectory(key), { recursive: true, mode: 0o700 });
   const log = openSync(logPath(key), "a", 0o600);
-  const child = spawn(process.execPath, [entry, JSON.stringify({ key, options })], {
+  const child = spawn(process.execPath, [entry, JSON.stringify({ key, options, starter: process.pid })], {
     detached: true,
     stdio: ["ignore", log, log],
     cwd: stateDirectory(key),
@@ -175,7 +175,7 @@ class Connection implements Session {
   }
 
   async hold(): Promise<boolean> {
-    return this.#ask({ type: "hold" });
+    return this.#ask({ type: "hold", pid: process.pid });
   }
 
   keep(): Promise<boolean> {

@@ -5,8 +5,8 @@ import { serveSession } from "./server.js";
 // The background process of a session; started by joinSession with one argument: what session, and how.
 const [argument] = process.argv.slice(2);
 if (argument === undefined) throw new Error("the session's key is missing");
-const { key, options } = JSON.parse(argument) as { key: SessionKey; options: SessionOptions };
-serveSession(key, options).then(
+const { key, options, starter } = JSON.parse(argument) as { key: SessionKey; options: SessionOptions; starter: number };
+serveSession(key, options, starter).then(
   () => process.exit(0),
   (error: unknown) => {
     // Of an address that cannot be used, and the like, the sentence says it all.

@@ -50,7 +50,7 @@ export type FromSession =
 
 export type ToSession =
   /** Keep the session alive for as long as this connection is open. */
-  | { readonly type: "hold" }
+  | { readonly type: "hold"; readonly pid: number }
   /** Stay when the last client leaves. */
   | { readonly type: "keep" }
   /** End now, and delete what Pub/Sub has stored if that is wanted. */

@@ -4,6 +4,7 @@ import { rm, rmdir } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type PubSubEmulator, startPubSub, startStorage, type StorageEmulator } from "@klio/emulators";
+import { isAlive } from "@klio/runtime/processes";
 import { elect } from "./election.js";
 import { forgetKept, readKept, writeKept } from "./kept.js";
 import type { SessionOptions } from "./options.js";
@@ -14,10 +15,11 @@ import { type Hello, receive, send, sessionProtocol, type ToSession } from "./pr
 const firstClientMs = 15_000;
 
 /**
- * Runs the session's emulators until the last client has left. Resolves at once when another process does so already.
+ * Runs the session's emulators until the last client has left, but not before `starter`, the process that wants it, has come. Resolves
+ * at once when another process does so already.
  */
-export async function serveSession(key: SessionKey, options: SessionOptions): Promise<void> {
-  const server = new SessionServer(key, options);
+export async function serveSession(key: SessionKey, options: SessionOptions, starter: number): Promise<void> {
+  const server = new SessionServer(key, options, starter);
   await server.run();
 }
 
@@ -35,11 +37,14 @@ class SessionServer {
   });
   #over: () => void = () => undefined;
   #kept = false;
+  /** Whether its starter has come, or has had time enough. */
+  #awaited = false;
   #reset = false;
 
   constructor(
     readonly key: SessionKey,
     public options: SessionOptions,
+    readonly starter: number,
   ) {}
 
   /** One that was to stay and was killed goes on as it was. */
@@ -82,6 +87,7 @@ class SessionServer {
     ]);
     this.#state = "owner";
     const lonely = setTimeout(() => {
+      this.#awaited = true;
       this.#endIfLonely();
     }, firstClientMs);
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, this.#over);
@@ -102,7 +108,9 @@ class SessionServer {
   }
 
   #endIfLonely(): void {
-    if (this.#holders.size === 0 && !this.#kept) this.#over();
+    // Somebody else may come and go meanwhile.
+    const wanted = this.#kept || (!this.#awaited && isAlive(this.starter));
+    if (this.#holders.size === 0 && !wanted) this.#over();
   }
 
   #hello(): Hello {
@@ -155,6 +163,7 @@ class SessionServer {
           break;
         }
         this.#holders.add(socket);
+        if (message.pid === this.starter) this.#awaited = true;
         send(socket, { type: "held" });
         break;
       case "keep":

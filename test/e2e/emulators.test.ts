@@ -165,7 +165,10 @@ describe("emulators that are started or stopped beside others", () => {
     const outcomes = [first, second].map(
       ({ stdout }) => JSON.parse(stdout) as Partial<Started> & { error?: { code: string } },
     );
-    expect(outcomes.filter((o) => o.started === true)).toHaveLength(1);
+    expect(
+      outcomes.filter((o) => o.started === true),
+      JSON.stringify(outcomes),
+    ).toHaveLength(1);
     // Whoever won, the other either agrees or says in what they differ.
     const other = outcomes.find((o) => o.started !== true);
     expect(other?.error?.code ?? "agrees").toMatch(/^(?:EMULATORS_RUN|agrees)$/);
