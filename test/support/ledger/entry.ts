@@ -1,3 +1,5 @@
+import type { PubSubEvent, StorageEvent } from "@klio/emulators";
+
 /** What a ledger is told: one JSON object a line, in the order in which things happened. */
 export type NewEntry =
   BeginEntry | SentEntry | BrokerEntry | StorageEntry | JobEntry | WorkerEntry | ProcessEntry | FaultEntry;
@@ -53,25 +55,11 @@ export type MessageEntry = Extract<BrokerEntry, { readonly messageId: string }>;
 /** "start": a broker with no leases is there, for the first time or again. The other kinds are those of PubSubEvent. */
 export type BrokerEntry =
   | { readonly source: "broker"; readonly kind: "start" }
-  | {
-      readonly source: "broker";
-      readonly kind: "publish" | "deliver" | "acknowledge" | "give-back" | "deadline" | "withdraw" | "dead-letter";
-      /** Topic for publish, else subscription. */
-      readonly resource: string;
-      readonly messageId: string;
-      readonly attributes: Readonly<Record<string, string>>;
-      readonly orderingKey: string;
-      readonly bytes: number;
-    };
+  /** Resources by their short names. */
+  | ({ readonly source: "broker" } & PubSubEvent);
 
-export interface StorageEntry {
+export interface StorageEntry extends Omit<StorageEvent, "metadata"> {
   readonly source: "storage";
-  readonly kind: "commit" | "delete";
-  readonly bucket: string;
-  readonly name: string;
-  readonly generation: string;
-  readonly size: number;
-  readonly crc32c: string;
   /** Metadata `klio-by`: the requests that wrote it, newest first. */
   readonly by: readonly string[];
 }

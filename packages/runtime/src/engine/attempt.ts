@@ -1,6 +1,7 @@
 import { InputNotFoundError, isPermanent, PermanentError } from "../api/errors.js";
 import { leavingBytes } from "../api/leaving.js";
 import type { UploadedObject } from "../api/uploaded-object.js";
+import { messageOf } from "../error-message.js";
 import { type KlioMessage, elementOf } from "../message/index.js";
 import { objectPath } from "../objects/location.js";
 import { isStorageTrouble } from "../objects/storage-error.js";
@@ -168,7 +169,7 @@ function describeFailure(error: unknown, { reason }: Cancellation): AttemptFailu
   const cause: unknown = error instanceof NodeError ? error.cause : error;
   const described = {
     code: codeOf(cause),
-    message: cause instanceof Error ? cause.message : String(cause),
+    message: messageOf(cause),
     stack: cause instanceof Error ? stackOf(cause) : "",
     node,
   };

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { EffectiveConfig } from "@klio/config/effective";
 import { mainTag } from "../api/outcome.js";
 import type { Job } from "../api/define-job.js";
+import { messageOf } from "../error-message.js";
 import { type GraphBuilder, type GraphNode, InputPorts, type Port, portsOf } from "../api/pipeline.js";
 import type { StandardSchema } from "../api/standard-schema.js";
 
@@ -50,7 +51,7 @@ export async function layOut(job: Job, config: EffectiveConfig): Promise<Graph> 
   try {
     ends = portsOf(job.build(input, own as never));
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     throw new JobError("JOB_GRAPH", `the job's build function failed: ${message}`, { cause: error });
   }
   checkLimits(builder, config);

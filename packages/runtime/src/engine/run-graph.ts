@@ -42,9 +42,9 @@ export class GraphRun {
       this.#counts.set(port, index + 1);
       this.outputs.push({ node, tag, index, element: item.element, payload: item.payload });
     }
-    const [first, ...others] = port.consumers;
+    const [first] = port.consumers;
     if (first === undefined) return undefined;
-    return others.length === 0 ? this.#call(first, item) : this.#callAll(port.consumers, item);
+    return port.consumers.length === 1 ? this.#call(first, item) : this.#callAll(port.consumers, item);
   }
 
   async #callAll(nodes: readonly GraphNode[], item: Item<unknown>): Promise<void> {

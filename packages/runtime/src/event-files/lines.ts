@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
+import { messageOf } from "../error-message.js";
 import { EventFileError } from "./text-files.js";
 
 /** Longest line, in bytes. What is longer is no list of elements. */
@@ -33,7 +34,7 @@ export async function* linesOf(
         throw new Error(`a line is longer than ${maxLineBytes} bytes: is it a text file?`);
     }
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new EventFileError("EVENT_INPUT", `${file} cannot be read: ${why}`, { cause: error });
   }
   if (rest.length > 0) yield clean(rest, first);

@@ -7,6 +7,7 @@ import { createGzip } from "node:zlib";
 import type { Storage } from "@google-cloud/storage";
 import picomatch from "picomatch";
 import { globSync } from "tinyglobby";
+import { messageOf } from "../error-message.js";
 import { syncFolder } from "../durable.js";
 
 /** A file of events cannot be read or written; the message says which and why. */
@@ -70,7 +71,7 @@ export class TextFiles {
         await rm(staged, { force: true });
       }
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       throw new EventFileError("EVENT_OUTPUT", `${file} cannot be written: ${why}`, { cause: error });
     }
   }
@@ -94,7 +95,7 @@ export class TextFiles {
         .filter((n) => matches(n) && !n.endsWith("/"))
         .map((n) => `gs://${bucket}/${n}`);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       throw new EventFileError("EVENT_INPUT", `${location} cannot be listed: ${why}`, { cause: error });
     }
   }

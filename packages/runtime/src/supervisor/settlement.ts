@@ -320,8 +320,8 @@ export class Settlement {
 
 /** As Promise.all; most messages have one output and one lease, for which it is dear. */
 function all(promises: readonly Promise<unknown>[]): Promise<unknown> {
-  const [first, ...others] = promises;
-  return first === undefined || others.length > 0 ? Promise.all(promises) : first;
+  const [first] = promises;
+  return first !== undefined && promises.length === 1 ? first : Promise.all(promises);
 }
 
 /** The engine's own look at the input, not user code's. */

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type EffectiveConfig, effectiveFile } from "@klio/config/effective";
+import { messageOf } from "../error-message.js";
 import type { Job } from "../api/define-job.js";
 import { isJob, JobError } from "../engine/graph.js";
 
@@ -15,7 +16,7 @@ export async function readEffective(jobDir: string): Promise<EffectiveConfig> {
   try {
     return JSON.parse(await readFile(path, "utf8")) as EffectiveConfig;
   } catch (error) {
-    const message = `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+    const message = `${path} cannot be read: ${messageOf(error)}`;
     throw new JobError("JOB_CONFIG", `${message}\nBuild the job first: klio job build`, { cause: error });
   }
 }
@@ -31,7 +32,7 @@ export async function loadJob(jobDir: string): Promise<Job> {
     const url = pathToFileURL(path).href;
     module = (await import(url)) as { default?: unknown };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     throw new JobError("JOB_MODULE", `the job's code does not load: ${message}`, { cause: error });
   }
   if (isJob(module.default)) return module.default;
