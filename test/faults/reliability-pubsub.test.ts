@@ -46,17 +46,12 @@ describe("the job does its work beside", () => {
   it.each(faults)(
     "%s",
     async (_what, wanted) => {
-      const before = rig.ledger.entries().length;
-      const struck = () =>
-        rig.ledger
-          .entries()
-          .slice(before)
-          .some((e) => e.source === "fault");
+      const struck = rig.faultsFromNow();
       const kinds = ["slow", "ok", "several"];
       const prefix = Object.keys(wanted).join(".");
       rig.pubsub.setFaults({ seed: printedSeed(), ...wanted });
       // What strikes requests has few of them to strike.
-      for (let round = 0; round === 0 || (!struck() && round < 20); round += 1) {
+      for (let round = 0; round === 0 || (struck() === 0 && round < 20); round += 1) {
         const elements = Array.from(
           { length: messages },
           (_, i) => `${kinds[i % kinds.length] ?? ""}-${prefix}-${round}-${i}`,
@@ -65,7 +60,7 @@ describe("the job does its work beside", () => {
         await rig.untilAcknowledged(await rig.publish(elements), 120_000);
       }
       rig.pubsub.setFaults({});
-      expect(struck()).toBe(true);
+      expect(struck()).toBeGreaterThan(0);
     },
     300_000,
   );

@@ -46,18 +46,23 @@ describe("the job does its work beside", () => {
   it.each(faults)(
     "%s",
     async (what, kinds, wanted) => {
-      const before = rig.ledger.entries().length;
+      const struck = rig.faultsFromNow();
       const name = what.replaceAll(/\W/g, "");
-      const elements = Array.from({ length: messages }, (_, i) => `${kinds[i % kinds.length] ?? ""}-${name}-${i}`);
-      await rig.putInputs(elements.filter((element) => kindOf(element).reads !== undefined));
-      rig.storage.setFaults({ seed: printedSeed(), ...wanted });
-      try {
-        await rig.untilAcknowledged(await rig.publish(elements), soak ? 240_000 : 40_000);
-      } finally {
-        rig.storage.setFaults({});
+      const seed = printedSeed();
+      for (let round = 0; round === 0 || (struck() === 0 && round < 20); round += 1) {
+        const elements = Array.from(
+          { length: messages },
+          (_, i) => `${kinds[i % kinds.length] ?? ""}-${name}-${round}-${i}`,
+        );
+        await rig.putInputs(elements.filter((element) => kindOf(element).reads !== undefined));
+        rig.storage.setFaults({ seed: seed + round, ...wanted });
+        try {
+          await rig.untilAcknowledged(await rig.publish(elements), soak ? 240_000 : 40_000);
+        } finally {
+          rig.storage.setFaults({});
+        }
       }
-      const since = rig.ledger.entries().slice(before);
-      expect(since.some((e) => e.source === "fault")).toBe(true);
+      expect(struck()).toBeGreaterThan(0);
     },
     300_000,
   );

@@ -61,6 +61,8 @@ export class Rig {
   readonly events: Event[] = [];
   readonly noise: string[] = [];
   readonly processes: JobProcess[] = [];
+  /** How elements were published last. */
+  readonly #requested = new Map<string, PublishOptions>();
   #keepsRunning = false;
   #closing: Promise<void> | undefined;
 
@@ -181,6 +183,7 @@ export class Rig {
 
   async publish(elements: readonly string[], more: PublishOptions = {}): Promise<string[]> {
     const topic = this.client.topic("fault-in", { messageOrdering: more.orderingKey !== undefined });
+    for (const element of elements) this.#requested.set(element, more);
     return Promise.all(
       elements.map(async (element) => {
         const told = Buffer.byteLength(element) <= maxAttributeBytes ? { [elementAttribute]: element } : {};
@@ -193,9 +196,7 @@ export class Rig {
           },
           ...(more.orderingKey === undefined ? {} : { orderingKey: more.orderingKey }),
         });
-        const klioId = more.klioId ?? messageId;
-        const expected = (this.options.expect ?? faultJob)(element, klioId);
-        this.#noteSent(messageId, { klioId, element, force: more.force ?? false, ...expected });
+        this.#noteRequest(messageId, element, more);
         return messageId;
       }),
     );
@@ -207,6 +208,23 @@ export class Rig {
     const more = hopeless ? { hopeless } : {};
     this.#noteSent(messageId, { klioId: messageId, element: "", force: false, objects: [], outputs: [], ...more });
     return messageId;
+  }
+
+  #noteRequest(messageId: string, element: string, more: PublishOptions): void {
+    const klioId = more.klioId ?? messageId;
+    const expected = (this.options.expect ?? faultJob)(element, klioId);
+    this.#noteSent(messageId, { klioId, element, force: more.force ?? false, ...expected });
+  }
+
+  /** A publisher that loses a reply publishes again: what was published first is known from the broker alone. */
+  #noteUntold(): void {
+    const sent = this.ledger.entries().filter((e) => e.source === "sent");
+    const told = new Set(sent.map((e) => e.messageId));
+    for (const { messageId, attributes } of this.of("publish", "fault-in")) {
+      const element = attributes[elementAttribute] ?? "";
+      const more = this.#requested.get(element);
+      if (!told.has(messageId) && more !== undefined) this.#noteRequest(messageId, element, more);
+    }
   }
 
   #noteSent(messageId: string, sent: { klioId: string; element: string; force: boolean } & ReturnType<Expect>): void {
@@ -253,6 +271,15 @@ export class Rig {
     return this.count("acknowledge", "fault-in-job");
   }
 
+  /** Counts the faults that strike after this call. */
+  faultsFromNow(): () => number {
+    const before = this.ledger.entries().length;
+    return () => {
+      const since = this.ledger.entries().slice(before);
+      return since.filter((e) => e.source === "fault").length;
+    };
+  }
+
   /** Names of output objects, once for each time they were written. */
   writes(): string[] {
     const written = (e: StorageEntry) => e.kind === "commit" && e.bucket === "fault-out";
@@ -262,6 +289,7 @@ export class Rig {
 
   /** What the ledger tells of broken promises. When there are any the ledger is kept, and its path printed. */
   check(): Violation[] {
+    this.#noteUntold();
     const violations = checkLedger(this.ledger.entries());
     if (violations.length > 0) {
       const kept = join(tmpdir(), `klio-ledger-${Date.now()}.jsonl`);
