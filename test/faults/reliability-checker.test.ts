@@ -30,7 +30,11 @@ function sent(id: string, more: Partial<SentEntry> = {}): NewEntry {
   return { source: "sent", element: id, force: false, objects, ...ids, ...more };
 }
 
-const event = (kind: "deliver" | "acknowledge" | "give-back" | "deadline", messageId: string, bytes = 10): NewEntry => {
+const event = (
+  kind: "deliver" | "acknowledge" | "lose-acknowledge" | "give-back" | "deadline",
+  messageId: string,
+  bytes = 10,
+): NewEntry => {
   return { source: "broker", kind, resource: "in-job", messageId, attributes: {}, orderingKey: "", bytes };
 };
 
@@ -136,6 +140,10 @@ describe("the checker is content", () => {
       ].filter((e, i) => e.source !== "storage" || i < 6 || e.name === "o-b"),
     ],
     ["with what a killed supervisor had in hand", [event("deliver", "a"), event("deliver", "b"), exit, start]],
+    [
+      "with what comes in place of messages whose acknowledgements the broker forgets",
+      [event("deliver", "a"), event("deliver", "b"), event("lose-acknowledge", "b"), event("deliver", "c")],
+    ],
     ["with one message that is larger than the bound by itself", [event("deliver", "a", 2_000)]],
   ])("%s", (_what, entries) => {
     expect(checkLedger(ledger(...entries))).toEqual([]);

@@ -49,6 +49,23 @@ describe("whoever observes the broker is told", () => {
     expect(kinds()).toEqual(["publish", "publish", "deliver", "deliver", "give-back", "withdraw"]);
   });
 
+  it("of an acknowledgement that a fault forgets, unless its consumer is told to try again", () => {
+    for (const [enableExactlyOnceDelivery, told] of [
+      [false, ["publish", "deliver", "lose-acknowledge"]],
+      [true, ["publish", "deliver"]],
+    ] as const) {
+      bench.close();
+      bench = new Bench(undefined, { loseAck: 1 });
+      const topic = bench.topic();
+      const subscription = bench.subscription(topic, { enableExactlyOnceDelivery });
+      const taker = new Taker();
+      subscription.attach(taker);
+      bench.publish(topic, ["one"]);
+      subscription.acknowledge(idsOf(taker.take()));
+      expect(kinds()).toEqual(told);
+    }
+  });
+
   it("once of an acknowledgement, which ends all leases of the message", () => {
     bench = new Bench(undefined, { duplicate: 1 });
     const topic = bench.topic();

@@ -87,8 +87,9 @@ class Leases {
     }
     if (entry.resource !== this.begin.subscription) return;
     if (entry.kind === "deliver") this.#add(entry.messageId, entry.bytes, 1);
-    else if (entry.kind === "acknowledge") this.#add(entry.messageId, 0, -Infinity);
-    else if (entry.kind !== "publish" && entry.kind !== "dead-letter") this.#add(entry.messageId, 0, -1);
+    else if (entry.kind === "acknowledge" || entry.kind === "lose-acknowledge") {
+      this.#add(entry.messageId, 0, -Infinity); // whoever was told so has it no more
+    } else if (entry.kind !== "publish" && entry.kind !== "dead-letter") this.#add(entry.messageId, 0, -1);
   }
 
   #add(messageId: string, bytes: number, change: number): void {

@@ -77,8 +77,10 @@ export class Subscription {
     for (const ackId of new Set(ackIds)) {
       const lease = this.#leases.find(ackId);
       if (lease === undefined) invalid.push(ackId);
-      else if (this.around.faults.strikes("loseAck")) lost.push(ackId);
-      else {
+      else if (this.around.faults.strikes("loseAck")) {
+        lost.push(ackId);
+        if (!this.exactlyOnce) this.#tellOf("lose-acknowledge", lease.entry);
+      } else {
         from.add(lease.consumer);
         for (const entry of this.#acknowledge(lease.entry)) settled.push(entry);
       }
