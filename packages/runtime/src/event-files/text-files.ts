@@ -9,6 +9,7 @@ import picomatch from "picomatch";
 import { globSync } from "tinyglobby";
 import { messageOf } from "../error-message.js";
 import { syncFolder } from "../durable.js";
+import type { ObjectPath, ObjectStore } from "../objects/store.js";
 
 /** A file of events cannot be read or written; the message says which and why. */
 export class EventFileError extends Error {
@@ -23,9 +24,10 @@ export class EventFileError extends Error {
   }
 }
 
-/** Text files, local or in Cloud Storage. The client is loaded when the first `gs://` is met. */
+/** Text files, local or in Cloud Storage. Clients are loaded when the first `gs://` is met. */
 export class TextFiles {
   #storage: Promise<Storage> | undefined;
+  #objects: Promise<ObjectStore> | undefined;
 
   constructor(
     readonly project: string,
@@ -40,10 +42,23 @@ export class TextFiles {
     throw new EventFileError("EVENT_INPUT", `no file is there: ${where}`);
   }
 
+  /** Throws an {@link EventFileError}; what goes wrong later is an error of the stream. */
   async open(file: string): Promise<Readable> {
-    const object = await this.#object(file);
-    // As it is stored: whether it is compressed is for its bytes to tell.
-    return object === undefined ? createReadStream(file) : object.createReadStream({ decompress: false });
+    if (!file.startsWith("gs://")) return createReadStream(file);
+    // With the store of items: a download that breaks goes on, and one that ends well has every byte.
+    this.#objects ??= import("../objects/gcs-store.js").then(({ GcsStore }) => {
+      return new GcsStore({
+        project: this.project,
+        ...(this.emulator === undefined ? {} : { emulator: this.emulator }),
+      });
+    });
+    try {
+      // As it is stored: whether it is compressed is for its bytes to tell.
+      return await (await this.#objects).open(split(file), unending, { asStored: true });
+    } catch (error) {
+      const why = messageOf(error);
+      throw new EventFileError("EVENT_INPUT", `${file} cannot be read: ${why}`, { cause: error });
+    }
   }
 
   /** Writes lines, whole or not at all, with their parents. */
@@ -115,11 +130,14 @@ export class TextFiles {
   }
 }
 
+/** The process that reads ends with whoever asked for it. */
+const unending = new AbortController().signal;
+
 async function* withNewlines(lines: AsyncIterable<string>): AsyncGenerator<string> {
   for await (const line of lines) yield `${line}\n`;
 }
 
-function split(location: string): { bucket: string; name: string } {
+function split(location: string): ObjectPath {
   const [bucket = "", ...name] = location.slice("gs://".length).split("/");
   return { bucket, name: name.join("/") };
 }

@@ -78,7 +78,7 @@ export class GcsStore implements ObjectStore {
       reader.close();
     };
     const stream = streamOf({ chunks, close }, signal);
-    if (!reader.head.gzip) return stream;
+    if (!reader.head.gzip || options.asStored === true) return stream;
     const unpacked = createGunzip().on("error", () => undefined);
     return pipe(stream, unpacked, () => undefined);
   }

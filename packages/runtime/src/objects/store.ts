@@ -24,6 +24,8 @@ export interface ReadOptions {
   readonly known?: ObjectState | undefined;
   /** Called with the number of bytes that came, whenever some did; those that had to be fetched again count again. */
   readonly arrived?: (bytes: number) => void;
+  /** Only for streams: an object that is stored compressed (content encoding `gzip`) is not unpacked. */
+  readonly asStored?: boolean;
 }
 
 export interface WriteOptions {
