@@ -1,13 +1,17 @@
 import { fork } from "node:child_process";
 import { type Message, PubSub } from "@google-cloud/pubsub";
-import { decodeMessage, encodeMessage } from "@klio/runtime/message";
-import { count } from "../peer-metrics.js";
+import { passedOn } from "../peer-envelope.js";
+import { type Count, count } from "../peer-metrics.js";
 
-// The same loop with what klio has: the message's envelope is read and written, messages are counted and timed, and user code
-// runs in a process of its own, behind Node's own channel.
-interface Parcel {
-  readonly id: number;
+// The same loop with what klio has: the message's envelope, its metrics, and user code in a process of its own, behind Node's own
+// channel.
+interface Task {
+  readonly id: string;
   readonly data: Uint8Array;
+}
+
+interface Answer extends ReturnType<typeof passedOn> {
+  readonly id: string;
 }
 
 if (process.send !== undefined) work();
@@ -15,9 +19,8 @@ else loop();
 
 function work(): void {
   process.once("disconnect", () => process.exit());
-  process.on("message", ({ id, data }: Parcel) => {
-    const message = decodeMessage(data, { allowNonKlio: false, raw: false });
-    process.send?.({ id, data: encodeMessage(message) });
+  process.on("message", ({ id, data }: Task) => {
+    process.send?.({ id, ...passedOn(id, data) });
   });
 }
 
@@ -27,25 +30,24 @@ function loop(): void {
   const worker = fork(process.argv[1] ?? "", { serialization: "advanced" });
   const client = new PubSub({ projectId: project });
   const output = client.topic(`${queue}-out`, { batching: { maxMessages: 1_000, maxMilliseconds: 10 } });
-  const inHand = new Map<number, { readonly message: Message; readonly end: ReturnType<typeof count> }>();
-  let received = 0;
+  const inHand = new Map<string, { readonly message: Message; readonly counted: Count }>();
   client.subscription(queue, { flowControl: { maxMessages: 2_000 } }).on("message", (message) => {
-    received += 1;
-    inHand.set(received, { message, end: count() });
-    worker.send({ id: received, data: message.data });
+    inHand.set(message.id, { message, counted: count(message) });
+    worker.send({ id: message.id, data: message.data });
   });
-  worker.on("message", ({ id, data }: Parcel) => {
+  worker.on("message", ({ id, data, attributes }: Answer) => {
     const work = inHand.get(id);
     if (work === undefined) return;
     inHand.delete(id);
-    output.publishMessage({ data: Buffer.from(data), attributes: { "klio-id": work.message.id } }).then(
+    work.counted.attempt(() => undefined);
+    output.publishMessage({ data: Buffer.from(data), attributes }).then(
       () => {
         work.message.ack();
-        work.end("done");
+        work.counted.end("done");
       },
       () => {
         work.message.nack();
-        work.end("failed");
+        work.counted.end("failed");
       },
     );
   });
