@@ -89,6 +89,7 @@ export const errorCodes = {
     DEAD_LETTER_TOPIC: "Trouble: the dead-letter topic does not exist; the job waits for it.",
     DEAD_LETTER: "Trouble: the dead letter itself was refused; the message is given back.",
     LEASE_LOST: "Trouble: a message's lease could not be extended; it is delivered again.",
+    METRICS_FULL: "Trouble: the job's code reports more than 10,000 different metrics; new ones are not counted.",
     PUBLISH: "Trouble: publishing failed and is tried again.",
     PUBSUB: "Trouble: the connection to Pub/Sub broke and is made again.",
   },

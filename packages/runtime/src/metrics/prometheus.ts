@@ -20,7 +20,7 @@ const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
 
 /** The job's metrics as Prometheus reads them. Names and units: https://prometheus.io/docs/practices/naming/ */
 export class PrometheusMetrics implements Observer {
-  readonly totals = new MetricTotals();
+  readonly totals: MetricTotals;
   readonly #registry = new Registry();
   readonly #received = this.#tally("klio_messages_received_total", "Messages received.", "input");
   readonly #receivedBytes = this.#tally("klio_message_bytes_received_total", "Bytes of messages received.", "input");
@@ -38,10 +38,13 @@ export class PrometheusMetrics implements Observer {
     "node",
   ]);
 
+  /** `onTrouble` is told when user code reports more metrics than are kept. */
   constructor(
     readonly job: string,
     readonly live: () => Live,
+    onTrouble: (message: string) => void,
   ) {
+    this.totals = new MetricTotals(onTrouble);
     this.#registry.setDefaultLabels({ job });
     this.#registerLive();
   }

@@ -34,18 +34,35 @@ const kinds: Partial<Record<Metric_Kind, MetricTotal["kind"]>> = {
 /** Adds up what workers report. */
 export class MetricTotals {
   readonly #totals = new Map<string, Total>();
+  #full = false;
+
+  /** `onFull` is called once, when the first metric is left out because there are too many. */
+  constructor(readonly onFull: (message: string) => void) {}
 
   add(metrics: readonly Metric[]): void {
     for (const { kind: wireKind, name, node, value, tags } of metrics) {
       const kind = kinds[wireKind];
       const key = JSON.stringify([kind, node, name, Object.entries(tags).sort()]);
-      if (kind === undefined || (!this.#totals.has(key) && this.#totals.size >= maxTotals)) continue;
-      const total = this.#totals.get(key) ?? { name, node, kind, tags, sum: 0, last: 0, count: 0 };
+      if (kind === undefined) continue;
+      const known = this.#totals.get(key);
+      if (known === undefined && this.#totals.size >= maxTotals) {
+        this.#leftOut(name, node);
+        continue;
+      }
+      const total = known ?? { name, node, kind, tags, sum: 0, last: 0, count: 0 };
       total.sum += value;
       total.last = value;
       total.count += 1;
       this.#totals.set(key, total);
     }
+  }
+
+  #leftOut(name: string, node: string): void {
+    if (this.#full) return;
+    this.#full = true;
+    this.onFull(
+      `there are ${maxTotals} different metrics already: "${name}" of node "${node}", and others that are new, are not counted; give tags fewer values`,
+    );
   }
 
   all(): MetricTotal[] {

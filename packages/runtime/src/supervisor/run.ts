@@ -138,7 +138,10 @@ class Life {
     const over = new Promise<void>((resolve) => {
       this.#finish = resolve;
     });
-    const metrics = new PrometheusMetrics(config.job_name, () => this.#live());
+    const onTrouble = (message: string) => {
+      this.emit({ event: "trouble", severity: "WARNING", code: "METRICS_FULL", message });
+    };
+    const metrics = new PrometheusMetrics(config.job_name, () => this.#live(), onTrouble);
     const supervisor = new Supervisor({
       config,
       edges: realEdges(config, clients, run),
