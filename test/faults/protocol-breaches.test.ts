@@ -102,6 +102,7 @@ describe("a supervisor whose worker breaks the protocol", () => {
     ["version", "it speaks version 99, not 1"],
     ["garbage", "a frame of 4294967295 bytes"],
     ["fatal", "a fatal error that says nothing"],
+    ["idle", "it is ready for nothing (credit 0)"],
   ])("says what was wrong with it, and starts another: %s before it is ready", async (begin, what) => {
     await rig.stop();
     await run({ FAKE_START: begin });

@@ -55,9 +55,12 @@ function commit(name: string, by: readonly string[], more: object = {}): NewEntr
 const retry = (id: string, charged: number): NewEntry => {
   return { source: "job", life: 1, event: "retry", message_id: id, charged };
 };
-const thrown = (id: string, pid = 101): NewEntry => {
-  return { source: "worker", kind: "throw", klioId: id, element: id, pid, supervisor: 100 };
+const worker = (kind: "start" | "throw", id: string, pid = 101): NewEntry => {
+  return { source: "worker", kind, klioId: id, element: id, pid, supervisor: 100 };
 };
+const thrown = (id: string, pid?: number) => worker("throw", id, pid);
+const begun = (id: string) => worker("start", id);
+const reset: NewEntry = { source: "fault", of: "pubsub", fault: "resetStream" };
 const killed = (pid: number): NewEntry => ({
   source: "process",
   kind: "signal",
@@ -143,6 +146,10 @@ describe("the checker is content", () => {
     [
       "with what comes in place of messages whose acknowledgements the broker forgets",
       [event("deliver", "a"), event("deliver", "b"), event("lose-acknowledge", "b"), event("deliver", "c")],
+    ],
+    [
+      "with what may be lost with a stream that breaks",
+      [...["a", "b"].map((id) => event("deliver", id)), reset, event("deliver", "c"), event("deliver", "d")],
     ],
     ["with one message that is larger than the bound by itself", [event("deliver", "a", 2_000)]],
   ])("%s", (_what, entries) => {
@@ -233,6 +240,12 @@ describe("the checker finds", () => {
       "it took",
     ],
     ["I9", "too many messages outstanding", ["a", "b", "c"].map((id) => event("deliver", id)), "3 messages"],
+    [
+      "I9",
+      "too many messages outstanding, of which one came on a stream that broke",
+      [sent("a"), event("deliver", "a"), reset, begun("a"), event("deliver", "b"), event("deliver", "c")],
+      "3 messages",
+    ],
     ["I9", "too many bytes outstanding", ["a", "b"].map((id) => event("deliver", id, 600)), "1200 bytes"],
   ])("%s: %s", (rule, _what, entries, text) => {
     const found = checkLedger(ledger(...entries));

@@ -1,5 +1,7 @@
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { historyOf } from "../support/ledger/history.js";
+import { Leases } from "../support/ledger/leases.js";
 import { Rig, type RigOptions, root } from "../support/rig.js";
 import { printedSeed, soak } from "../support/seed.js";
 
@@ -10,14 +12,12 @@ afterEach(() => rig.close());
 
 /** The most that was outstanding at once, in messages and bytes, by the ledger. */
 function peak(): { readonly messages: number; readonly bytes: number } {
-  const held = new Map<string, number>();
+  const entries = rig.ledger.entries();
+  const leases = new Leases(historyOf(entries));
   let most = { messages: 0, bytes: 0 };
-  for (const entry of rig.ledger.entries()) {
-    if (entry.source !== "broker" || entry.kind === "start" || entry.resource !== "fault-in-job") continue;
-    if (entry.kind === "deliver") held.set(entry.messageId, entry.bytes);
-    else held.delete(entry.messageId);
-    const bytes = [...held.values()].reduce((sum, b) => sum + b, 0);
-    most = { messages: Math.max(most.messages, held.size), bytes: Math.max(most.bytes, bytes) };
+  for (const entry of entries) {
+    leases.take(entry);
+    most = { messages: Math.max(most.messages, leases.messages), bytes: Math.max(most.bytes, leases.bytes) };
   }
   return most;
 }

@@ -248,6 +248,7 @@ supervisor.receive(
   ({ frame }) => {
     if (frame.case === "configure") {
       if (badStart && start === "fatal") say({ case: "fatal", value: {} });
+      else if (badStart && start === "idle") say({ case: "ready", value: { credit: 0, graphDigest: "0" } });
       else say({ case: "ready", value: { credit: frame.value.concurrency, graphDigest: "0" } });
     }
     if (frame.case === "bundle") for (const input of frame.value.inputs) answer(input);

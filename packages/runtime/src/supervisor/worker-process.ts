@@ -212,6 +212,7 @@ export class WorkerProcess implements Worker {
         }
         break;
       case "ready":
+        if (frame.value.credit === 0) throw new ProtocolError("it is ready for nothing (credit 0)");
         this.#credit = frame.value.credit;
         this.events.ready(this);
         break;

@@ -53,7 +53,10 @@ export async function* serveStream(
       const response = await nextResponse(stream, subscription);
       if (response === undefined) break;
       yield response;
-      if (response.receivedMessages.length > 0 && broker.faults.strikes("resetStream")) resetStream(context);
+      if (response.receivedMessages.length > 0 && broker.faults.strikes("resetStream")) {
+        stream.leave(); // what it was given now would be lost until its deadline
+        resetStream(context);
+      }
       subscription.dispatch();
     }
   } finally {
