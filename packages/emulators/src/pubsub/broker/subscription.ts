@@ -115,8 +115,8 @@ export class Subscription {
   /** Sends what can be sent, to consumers in turn. */
   dispatch(): void {
     if (this.#pace.resting && !this.#consumers.anyHurried()) return;
-    const end = performance.now() + turnMs;
-    while (performance.now() < end) {
+    const end = this.around.now() + turnMs;
+    while (this.around.now() < end) {
       if (!this.#consumers.anyRoom()) return;
       const sent = this.#sendOne();
       if (sent === "later") break;
