@@ -70,7 +70,8 @@ describe("testJob, from the package as it ships", () => {
   });
 
   it.skipIf(skips(jest()))("works with jest", async () => {
-    const command = ["--experimental-vm-modules", jest().path ?? "", "--rootDir", folder, "--no-watchman"];
+    const places = ["--rootDir", folder, "--cacheDirectory", join(folder, "cache")];
+    const command = ["--experimental-vm-modules", jest().path ?? "", ...places, "--no-watchman"];
     expect(await both("", "job.test.js", command)).toEqual([0, 1]);
   });
 });

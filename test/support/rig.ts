@@ -287,10 +287,15 @@ export class Rig {
     return entries.filter(written).map((e) => e.name);
   }
 
-  /** What the ledger tells of broken promises. When there are any the ledger is kept, and its path printed. */
-  check(): Violation[] {
+  /** What the ledger tells of broken promises. */
+  violations(): Violation[] {
     this.#noteUntold();
-    const violations = checkLedger(this.ledger.entries());
+    return checkLedger(this.ledger.entries());
+  }
+
+  /** The same where there must be none: when there are any the ledger is kept, and its path printed. */
+  check(): Violation[] {
+    const violations = this.violations();
     if (violations.length > 0) {
       const kept = join(tmpdir(), `klio-ledger-${Date.now()}.jsonl`);
       copyFileSync(this.ledger.path, kept);

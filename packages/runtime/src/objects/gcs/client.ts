@@ -5,6 +5,7 @@ import { messageOf } from "../../error-message.js";
 import { runtimeVersion } from "../../version.js";
 import { StorageError } from "../storage-error.js";
 import type { ObjectPath } from "../store.js";
+import { noteReceived } from "./garbage.js";
 import type { GcsLimits } from "./limits.js";
 import { retrying } from "./tries.js";
 
@@ -123,6 +124,7 @@ export class GcsClient {
     try {
       for await (const chunk of response as AsyncIterable<Buffer>) {
         clearTimeout(timer);
+        noteReceived(chunk.length);
         yield chunk;
         timer = watch();
       }
