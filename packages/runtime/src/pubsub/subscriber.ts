@@ -37,11 +37,19 @@ interface Received {
   }[];
 }
 
+/** Acknowledgements that go in one request. */
+interface Acks {
+  readonly ids: string[];
+  /** Size of their messages. */
+  bytes: number;
+  readonly done: Promise<void>;
+}
+
 const firstDelayMs = 100;
 const longestDelayMs = 2_000;
 const maxIdsPerRequest = 1_000;
 /** Tries to acknowledge; they take about half a minute. */
-const ackTries = 8;
+const ackTries = 16;
 /** How long acknowledgements wait for company, in milliseconds. */
 const ackBatchMs = 5;
 /** How long the service may take to end a stream; what it sends later comes again when its lease has expired. */
@@ -59,7 +67,10 @@ export class Subscriber implements Source {
   #pulling = false;
   /** Resolves when nothing comes any more from streams that were ended. */
   #ending: Promise<unknown> = Promise.resolve();
-  #acks: { ids: string[]; done: Promise<void> } | undefined;
+  #acks: Acks | undefined;
+  /** Acknowledged, and not confirmed yet: the service counts them as outstanding. */
+  #unconfirmed = 0;
+  #unconfirmedBytes = 0;
   #extender: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
 
@@ -104,14 +115,19 @@ export class Subscriber implements Source {
 
   /** Resolves when the service has confirmed the acknowledgement, or cannot: then the message comes again. */
   acknowledge(lease: Lease): Promise<void> {
-    this.#drop(lease);
-    if (lease.lost) return Promise.resolve();
-    if (this.#acks === undefined || this.#acks.ids.length >= maxIdsPerRequest) {
-      const ids: string[] = [];
-      this.#acks = { ids, done: this.#sendAcks(ids) };
+    const bytes = this.#leases.get(lease) ?? 0;
+    if (lease.lost) {
+      this.#drop(lease);
+      return Promise.resolve();
     }
-    this.#acks.ids.push(lease.ackId);
-    return this.#acks.done;
+    if (this.#acks === undefined || this.#acks.ids.length >= maxIdsPerRequest) this.#acks = this.#gatherAcks();
+    const { ids, done } = this.#acks;
+    ids.push(lease.ackId);
+    this.#acks.bytes += bytes;
+    this.#unconfirmed += 1;
+    this.#unconfirmedBytes += bytes;
+    this.#drop(lease);
+    return done;
   }
 
   /** Gives a message back: it is delivered again, to whomever. */
@@ -133,6 +149,17 @@ export class Subscriber implements Source {
     this.#resumeWithRoom();
   }
 
+  #gatherAcks(): Acks {
+    const ids: string[] = [];
+    const acks: Acks = { ids, bytes: 0, done: this.#sendAcks(ids) };
+    void acks.done.then(() => {
+      this.#unconfirmed -= ids.length;
+      this.#unconfirmedBytes -= acks.bytes;
+      this.#resumeWithRoom();
+    });
+    return acks;
+  }
+
   async #sendAcks(ids: string[]): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, ackBatchMs));
     if (this.#acks?.ids === ids) this.#acks = undefined;
@@ -143,7 +170,8 @@ export class Subscriber implements Source {
         return;
       } catch (error) {
         if (statusOf(error) === Status.notFound || attempt === ackTries) return; // delivered again, and known as done by its id
-        await new Promise((resolve) => setTimeout(resolve, firstDelayMs * 2 ** attempt));
+        const delayMs = Math.min(firstDelayMs * 2 ** attempt, longestDelayMs);
+        await new Promise((resolve) => setTimeout(resolve, delayMs));
       }
     }
   }
@@ -164,7 +192,9 @@ export class Subscriber implements Source {
 
   #open(): void {
     if (!this.#pulling || this.#stream !== undefined) return;
-    if (this.#full()) return; // opened when there is room again
+    const room = this.options.maxMessages - this.#leases.size - this.#unconfirmed;
+    const roomBytes = this.options.maxBytes - this.#outstandingBytes - this.#unconfirmedBytes;
+    if (room <= 0 || roomBytes <= 0) return; // opened when there is room again
     const stream = this.options.client.streamingPull();
     this.#stream = stream;
     const connected = () => {
@@ -189,8 +219,8 @@ export class Subscriber implements Source {
     stream.write({
       subscription: this.options.subscription,
       streamAckDeadlineSeconds: Math.round(this.options.ackDeadlineMs / 1_000),
-      maxOutstandingMessages: Math.max(1, this.options.maxMessages - this.#leases.size),
-      maxOutstandingBytes: Math.max(1, this.options.maxBytes - this.#outstandingBytes),
+      maxOutstandingMessages: room,
+      maxOutstandingBytes: roomBytes,
     });
   }
 
