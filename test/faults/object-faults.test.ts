@@ -26,6 +26,8 @@ const { signal } = new AbortController();
 setMaxListeners(0, signal);
 const soak = process.env["KLIO_SOAK"] !== undefined;
 const rounds = soak ? 300 : 15;
+/** Each download that stalls costs its client's patience. */
+const timeoutMs = soak ? 600_000 : 60_000;
 const kibi = 1024;
 /** Objects of a few hundred kibibytes go up in pieces and down in parts, and a fault is over in no time. */
 const limits = {
@@ -115,25 +117,29 @@ describe("an object is written once and whole, and read as it is", () => {
     ["loseReply", { loseReply: 0.4 }],
   ];
 
-  it.each(faults)("whatever strikes: %s %o", async (kind, wanted) => {
-    const seed = Number(process.env["KLIO_SEED"] ?? randomInt(2 ** 31));
-    console.log(`${kind}: KLIO_SEED=${seed}`);
-    emulator.setFaults({ seed, ...wanted });
-    // What strikes only uploads has few of them to strike.
-    for (let i = 0; i < rounds || (struck.length <= 3 && i < 20 * rounds); i += 1) {
-      const data = all.subarray(i, i + (sizes[i % sizes.length] ?? 0));
-      const name = `object-${i}`;
-      await put(name, data, i % 3 !== 0);
-      expect(commits(name)).toBe(1);
-      for (const [way, read] of Object.entries(ways)) {
-        expect((await read(name)).equals(data), `${way} of ${data.length} bytes`).toBe(true);
+  it.each(faults)(
+    "whatever strikes: %s %o",
+    async (kind, wanted) => {
+      const seed = Number(process.env["KLIO_SEED"] ?? randomInt(2 ** 31));
+      console.log(`${kind}: KLIO_SEED=${seed}`);
+      emulator.setFaults({ seed, ...wanted });
+      // What strikes only uploads has few of them to strike.
+      for (let i = 0; i < rounds || (struck.length <= 3 && i < 20 * rounds); i += 1) {
+        const data = all.subarray(i, i + (sizes[i % sizes.length] ?? 0));
+        const name = `object-${i}`;
+        await put(name, data, i % 3 !== 0);
+        expect(commits(name)).toBe(1);
+        for (const [way, read] of Object.entries(ways)) {
+          expect((await read(name)).equals(data), `${way} of ${data.length} bytes`).toBe(true);
+        }
       }
-    }
-    console.log(`${kind} struck ${struck.length} times`);
-    expect(struck.length).toBeGreaterThan(3);
-    expect(events.every((event) => event.kind === "commit")).toBe(true);
-    await expect.poll(staged).toEqual([]);
-  });
+      console.log(`${kind} struck ${struck.length} times`);
+      expect(struck.length).toBeGreaterThan(3);
+      expect(events.every((event) => event.kind === "commit")).toBe(true);
+      await expect.poll(staged).toEqual([]);
+    },
+    timeoutMs,
+  );
 
   it("when a download is corrupted: it comes anew, and a stream ends with an error", async () => {
     const seed = Number(process.env["KLIO_SEED"] ?? randomInt(2 ** 31));

@@ -223,7 +223,9 @@ export class Rig {
     for (const { messageId, attributes } of this.of("publish", "fault-in")) {
       const element = attributes[elementAttribute] ?? "";
       const more = this.#requested.get(element);
-      if (!told.has(messageId) && more !== undefined) this.#noteRequest(messageId, element, more);
+      const klioId = attributes["klio-id"];
+      if (told.has(messageId) || more === undefined) continue;
+      this.#noteRequest(messageId, element, { ...more, ...(klioId === undefined ? {} : { klioId }) });
     }
   }
 

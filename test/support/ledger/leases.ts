@@ -6,20 +6,27 @@ interface Held {
   readonly bytes: number;
 }
 
-/** What the broker has handed out and not yet got back, by message. */
+/** Something that ends a lease, or shows that its message has arrived. */
+interface Sign {
+  readonly at: number;
+  readonly arrived: boolean;
+}
+
+/** What the broker has handed out and not yet got back, by message. Takes the entries of its history, one after the other. */
 export class Leases {
   readonly #held = new Map<string, Held>();
-  /** Handed out on a stream that broke, so that nobody knows whether they arrived. */
-  readonly #unsure = new Map<string, Held>();
-  /** Messages that the job has begun. */
-  readonly #begun = new Set<string>();
+  /** By message, in order. */
+  readonly #signs: ReadonlyMap<string, readonly Sign[]>;
   readonly #alive = new Set<number>();
   /** Supervisors whose leases may be among those that are held. */
   #holders = 0;
+  #at = -1;
   messages = 0;
   bytes = 0;
 
-  constructor(readonly history: Pick<History, "begin" | "sentById">) {}
+  constructor(readonly history: Pick<History, "begin" | "sent" | "entries">) {
+    this.#signs = signsOf(history);
+  }
 
   /** Whether all that is held is held by the one that ended last. */
   get alone(): boolean {
@@ -36,32 +43,22 @@ export class Leases {
   }
 
   take(entry: Entry): void {
+    this.#at += 1;
     if (entry.source === "process" && entry.kind === "start") {
       if (this.#alive.size === 0) this.#clear(); // a supervisor that is gone works on nothing
       this.#alive.add(entry.life);
       this.#holders += 1;
     } else if (entry.source === "process" && entry.kind === "exit") this.#alive.delete(entry.life);
     else if (entry.source === "broker") this.#takeBroker(entry);
-    else if (entry.source === "fault" && entry.fault === "resetStream") this.#doubt();
-    else if (entry.source === "worker" && entry.kind === "start") this.#begin(entry.klioId);
+    else if (entry.source === "fault" && entry.fault === "resetStream") this.#dropLost();
   }
 
-  /** What the job has not begun may be lost with the stream that broke. */
-  #doubt(): void {
-    for (const [messageId, { count, bytes }] of this.#held) {
-      if (this.#begun.has(messageId)) continue;
-      this.#set(messageId, 0, bytes);
-      this.#unsure.set(messageId, { bytes, count: count + (this.#unsure.get(messageId)?.count ?? 0) });
+  /** What was on its way on the stream that broke is lost: nobody begins it, or answers for it, before its lease is over. */
+  #dropLost(): void {
+    for (const [messageId, { bytes }] of this.#held) {
+      const next = this.#signs.get(messageId)?.find(({ at }) => at > this.#at);
+      if (next?.arrived !== true) this.#set(messageId, 0, bytes);
     }
-  }
-
-  #begin(klioId: string): void {
-    const messageId = this.history.sentById.get(klioId)?.messageId ?? klioId;
-    this.#begun.add(messageId);
-    const arrived = this.#unsure.get(messageId);
-    if (arrived === undefined) return;
-    this.#unsure.delete(messageId);
-    this.#set(messageId, this.#count(messageId) + arrived.count, arrived.bytes);
   }
 
   #takeBroker(entry: BrokerEntry): void {
@@ -74,16 +71,9 @@ export class Leases {
     if (kind === "deliver") this.#set(messageId, this.#count(messageId) + 1, bytes);
     else if (kind === "acknowledge" || kind === "lose-acknowledge") {
       this.#set(messageId, 0, bytes); // whoever was told so has it no more
-      this.#unsure.delete(messageId);
-      this.#begun.delete(messageId);
-    } else if (kind !== "publish" && kind !== "dead-letter") this.#release(messageId, bytes);
-  }
-
-  #release(messageId: string, bytes: number): void {
-    const unsure = this.#unsure.get(messageId);
-    if (unsure === undefined) this.#set(messageId, Math.max(0, this.#count(messageId) - 1), bytes);
-    else if (unsure.count === 1) this.#unsure.delete(messageId);
-    else this.#unsure.set(messageId, { bytes, count: unsure.count - 1 });
+    } else if (kind !== "publish" && kind !== "dead-letter") {
+      this.#set(messageId, Math.max(0, this.#count(messageId) - 1), bytes);
+    }
   }
 
   #count(messageId: string): number {
@@ -105,9 +95,32 @@ export class Leases {
 
   #forgetLeases(): void {
     this.#held.clear();
-    this.#unsure.clear();
-    this.#begun.clear();
     this.messages = 0;
     this.bytes = 0;
   }
+}
+
+const endings: readonly string[] = ["deadline", "withdraw"];
+const answers: readonly string[] = ["acknowledge", "lose-acknowledge", "give-back"];
+
+function signsOf({ begin, sent, entries }: Pick<History, "begin" | "sent" | "entries">): Map<string, Sign[]> {
+  const messagesOf = new Map<string, string[]>();
+  for (const { klioId, messageId } of sent.values()) {
+    messagesOf.set(klioId, [...(messagesOf.get(klioId) ?? []), messageId]);
+  }
+  const signs = new Map<string, Sign[]>();
+  const note = (messageId: string, sign: Sign) => {
+    const known = signs.get(messageId);
+    if (known === undefined) signs.set(messageId, [sign]);
+    else known.push(sign);
+  };
+  for (const [at, entry] of entries.entries()) {
+    if (entry.source === "worker" && entry.kind === "start") {
+      for (const messageId of messagesOf.get(entry.klioId) ?? []) note(messageId, { at, arrived: true });
+    } else if (entry.source === "broker" && entry.kind !== "start" && entry.resource === begin.subscription) {
+      const arrived = answers.includes(entry.kind);
+      if (arrived || endings.includes(entry.kind)) note(entry.messageId, { at, arrived });
+    }
+  }
+  return signs;
 }
