@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram } from "prom-client";
 
-// What klio counts for each message, with the library that it uses.
+// The metrics that klio has of each message, counted as one does it with prom-client.
 const received = new Counter({ name: "received", help: "Messages.", labelNames: ["input"] });
 const bytes = new Counter({ name: "received_bytes", help: "Their bytes.", labelNames: ["input"] });
 const inFlight = new Gauge({ name: "in_flight", help: "Messages in hand." });

@@ -6,12 +6,14 @@ import { type Count, count } from "../peer-metrics.js";
 // The same loop with what klio has: the message's envelope, its metrics, and user code in a process of its own, behind Node's own
 // channel.
 interface Task {
+  /** Counts deliveries: the same message may come twice. */
+  readonly n: number;
   readonly id: string;
   readonly data: Uint8Array;
 }
 
 interface Answer extends ReturnType<typeof passedOn> {
-  readonly id: string;
+  readonly n: number;
 }
 
 if (process.send !== undefined) work();
@@ -19,8 +21,8 @@ else loop();
 
 function work(): void {
   process.once("disconnect", () => process.exit());
-  process.on("message", ({ id, data }: Task) => {
-    process.send?.({ id, ...passedOn(id, data) });
+  process.on("message", ({ n, id, data }: Task) => {
+    process.send?.({ n, ...passedOn(id, data) });
   });
 }
 
@@ -30,15 +32,17 @@ function loop(): void {
   const worker = fork(process.argv[1] ?? "", { serialization: "advanced" });
   const client = new PubSub({ projectId: project });
   const output = client.topic(`${queue}-out`, { batching: { maxMessages: 1_000, maxMilliseconds: 10 } });
-  const inHand = new Map<string, { readonly message: Message; readonly counted: Count }>();
+  const inHand = new Map<number, { readonly message: Message; readonly counted: Count }>();
+  let received = 0;
   client.subscription(queue, { flowControl: { maxMessages: 2_000 } }).on("message", (message) => {
-    inHand.set(message.id, { message, counted: count(message) });
-    worker.send({ id: message.id, data: message.data });
+    received += 1;
+    inHand.set(received, { message, counted: count(message) });
+    worker.send({ n: received, id: message.id, data: message.data });
   });
-  worker.on("message", ({ id, data, attributes }: Answer) => {
-    const work = inHand.get(id);
+  worker.on("message", ({ n, data, attributes }: Answer) => {
+    const work = inHand.get(n);
     if (work === undefined) return;
-    inHand.delete(id);
+    inHand.delete(n);
     work.counted.attempt(() => undefined);
     output.publishMessage({ data: Buffer.from(data), attributes }).then(
       () => {
