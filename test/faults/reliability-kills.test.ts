@@ -33,7 +33,7 @@ describe.each(["worker", "supervisor"] as const)("kill -9 of a %s", (who) => {
       );
       await rig.run();
       for (let elements = shuffled([...killing, ...beside], random); elements.length > 0;) {
-        await rig.untilAcknowledged(await rig.publish(elements), soak ? 3_600_000 : 80_000);
+        await rig.untilAcknowledged(await rig.publish(elements), soak ? 3_600_000 : 180_000);
         elements = kills.takeMissed().map((element) => `${element}-again`);
         kills.arm(elements);
       }
@@ -41,7 +41,7 @@ describe.each(["worker", "supervisor"] as const)("kill -9 of a %s", (who) => {
       expect(await rig.stop()).toBe(0);
       violations = rig.check();
     },
-    soak ? 4_000_000 : 110_000,
+    soak ? 4_000_000 : 220_000,
   );
 
   afterAll(() => rig.close());

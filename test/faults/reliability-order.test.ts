@@ -39,7 +39,7 @@ describe("messages with an ordering key", () => {
         return rig.publish(elements, { orderingKey: `key-${key}` });
       }),
     );
-    await rig.untilAcknowledged(ids.flat(), soak ? 900_000 : 80_000);
+    await rig.untilAcknowledged(ids.flat(), soak ? 900_000 : 180_000);
     rig.pubsub.setFaults({});
     expect(await rig.stop()).toBe(0);
     expect(rig.processes.length).toBeGreaterThan(1);
