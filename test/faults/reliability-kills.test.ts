@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { kindOf, points } from "../fixtures/jobs/faults/src/kinds.js";
+import { kindOf, type Point, points } from "../fixtures/jobs/faults/src/kinds.js";
 import { KillPoints } from "../support/kill-points.js";
 import type { Violation } from "../support/ledger/violation.js";
 import { Rig, root } from "../support/rig.js";
@@ -11,6 +11,15 @@ const each = soak ? 50 : 1;
 describe.each(["worker", "supervisor"] as const)("kill -9 of a %s", (who) => {
   let rig: Rig;
   let violations: readonly Violation[];
+
+  /** Elements for which somebody was killed at this point, as they were called the first time. */
+  const killedAt = (point: Point) => {
+    const at = rig.ledger.entries().filter((e) => {
+      if (e.source === "worker") return e.kind === "die" && e.point === `${who}.${point}`;
+      return e.source === "process" && e.kind === "signal" && e.point === point && e.who === who;
+    });
+    return at.map((e) => ("element" in e ? String(e.element) : "").replaceAll("-again", ""));
+  };
 
   // All points in one run, in random order and with other messages beside them: each named point is one test below.
   beforeAll(
@@ -25,17 +34,21 @@ describe.each(["worker", "supervisor"] as const)("kill -9 of a %s", (who) => {
       const kills = new KillPoints(rig);
       rig.keepRunning();
       const killing = Array.from({ length: each }, (_, i) => points.map((point) => `kill.${who}.${point}-${i}`)).flat();
-      await rig.putInputs(killing.filter((element) => kindOf(element).reads !== undefined));
-      kills.arm(killing);
       const beside = Array.from(
         { length: killing.length },
         (_, i) => `${["ok", "slow", "big", "several"][i % 4]}-${i}`,
       );
       await rig.run();
-      for (let elements = shuffled([...killing, ...beside], random); elements.length > 0;) {
-        await rig.untilAcknowledged(await rig.publish(elements), soak ? 3_600_000 : 180_000);
-        elements = kills.takeMissed().map((element) => `${element}-again`);
+      // Who was killed for one message may have been about to be killed for another: that one's moment is made up for.
+      let missed: readonly string[] = killing;
+      for (let round = 0; missed.length > 0; round += 1) {
+        const elements = missed.map((element) => `${element}${"-again".repeat(round)}`);
+        await rig.putInputs(elements.filter((element) => kindOf(element).reads !== undefined));
         kills.arm(elements);
+        const ids = await rig.publish(shuffled([...elements, ...(round === 0 ? beside : [])], random));
+        await rig.untilAcknowledged(ids, soak ? 3_600_000 : 180_000);
+        const killed = new Set(points.flatMap((point) => killedAt(point)));
+        missed = killing.filter((element) => !killed.has(element));
       }
       await rig.until(() => rig.outcomes().length > 0 && rig.process.alive, "the job runs");
       expect(await rig.stop()).toBe(0);
@@ -47,12 +60,7 @@ describe.each(["worker", "supervisor"] as const)("kill -9 of a %s", (who) => {
   afterAll(() => rig.close());
 
   it.each(points)(`at the point %s: ${each} times`, (point) => {
-    const at = rig.ledger.entries().filter((e) => {
-      if (e.source === "worker") return e.kind === "die" && e.point === `${who}.${point}`;
-      return e.source === "process" && e.kind === "signal" && e.point === point && e.who === who;
-    });
-    const killed = new Set(at.map((e) => ("element" in e ? e.element : "")));
-    expect(killed.size).toBe(each);
+    expect(new Set(killedAt(point)).size).toBe(each);
   });
 
   it("breaks none of the invariants, and makes no message a dead letter", () => {

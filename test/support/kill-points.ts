@@ -12,8 +12,6 @@ const pulledMs = 3;
 export class KillPoints {
   /** Elements whose kill is still to come, by name. */
   readonly #open = new Set<string>();
-  /** Elements whose point came when there was nobody to kill, or whose moment another one took. */
-  readonly #missed: string[] = [];
   /** Element of each output message that is expected. */
   readonly #outputs = new Map<string, string>();
   /** The element for whose kill the broker refuses everything. */
@@ -28,11 +26,6 @@ export class KillPoints {
   /** Arms the kills that these elements' names say. */
   arm(elements: readonly string[]): void {
     for (const element of elements) this.#open.add(element);
-  }
-
-  /** Takes out the elements that nobody was killed for. */
-  takeMissed(): string[] {
-    return this.#missed.splice(0);
   }
 
   #see(entry: NewEntry): void {
@@ -72,7 +65,7 @@ export class KillPoints {
 
   #refuse(element: string): void {
     const other = this.#refusing;
-    if (other !== undefined && other !== element && this.#open.delete(other)) this.#missed.push(other);
+    if (other !== undefined && other !== element) this.#open.delete(other);
     this.#refusing = element;
     this.rig.pubsub.setFaults({ unavailable: 1 });
   }
@@ -88,7 +81,6 @@ export class KillPoints {
 
   #kill(element: string, { who, point }: Kill): void {
     if (!this.#open.delete(element)) return;
-    if (who === "worker" && this.rig.workers().length === 0) this.#missed.push(element);
     this.rig.process.signal("SIGKILL", who, { point, element });
   }
 }
