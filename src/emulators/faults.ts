@@ -41,7 +41,7 @@ export function faultsFrom(flags: FaultFlags): EmulatorFaults {
     storage: {
       ...of(storageFaultKinds),
       seed,
-      ...(delay === undefined ? {} : { stallMs: delay }),
+      ...(delay === undefined ? {} : { stallMs: delay, delayMs: delay }),
       ...(afterBytes === undefined ? {} : { afterBytes }),
     },
   };

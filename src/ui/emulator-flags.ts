@@ -20,7 +20,8 @@ export const startFlags = {
   }),
   "fault-seed": Flags.integer({ description: "the same seed gives the same faults again", helpValue: "NUMBER" }),
   "fault-delay": Flags.integer({
-    description: "how long a message is delayed (default: 1000), a download stalled (default: 30000), in milliseconds",
+    description:
+      "how long a message or an answer is delayed (default: 1000), a download stalled (default: 30000), in milliseconds",
     helpValue: "MS",
     min: 0,
   }),

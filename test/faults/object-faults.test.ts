@@ -114,6 +114,7 @@ describe("an object is written once and whole, and read as it is", () => {
     ["truncateDownload", { truncateDownload: 0.4, afterBytes: 5_000 }],
     ["truncateDownload", { truncateDownload: 0.4, afterBytes: 0 }],
     ["stallDownload", { stallDownload: 0.08, afterBytes: 5_000, stallMs: 60_000 }],
+    ["delayReply", { delayReply: 0.08, delayMs: 60_000 }],
     ["loseReply", { loseReply: 0.4 }],
   ];
 

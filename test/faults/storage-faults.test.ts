@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -109,6 +109,30 @@ describe("a fault of Cloud Storage that is asked for", () => {
     }
     expect(Buffer.concat(before).equals(data)).toBe(true);
     expect((at.at(-1) ?? 0) - (at[0] ?? 0)).toBeGreaterThan(250);
+  });
+
+  it("holds an answer back", async () => {
+    await upload("object", data);
+    emulator.setFaults({ delayReply: 1, delayMs: 300 });
+    const begin = performance.now();
+    expect(Buffer.from(await (await download("object")).arrayBuffer()).equals(data)).toBe(true);
+    expect(performance.now() - begin).toBeGreaterThan(290);
+  });
+
+  it("holds an answer back, of what was carried out, until the client goes or the emulator", async () => {
+    emulator.setFaults({ delayReply: 1, delayMs: 600_000 });
+    const leaves = new AbortController();
+    const left = breaks(fetch(url("object"), { signal: leaves.signal }));
+    const refused = breaks(upload("object", data));
+    const read = (name: string) => readFile(join(folder, "root/faulty", name)).catch(() => undefined);
+    await expect.poll(() => read("object")).toEqual(data);
+    const open = breaks(download("object"));
+    await expect.poll(() => struck).toHaveLength(3);
+    leaves.abort();
+    expect(await left).toBe(true);
+    await emulator.close();
+    expect(await Promise.all([refused, open])).toEqual([true, true]);
+    emulator = await startStorage({ root: join(folder, "other") });
   });
 
   it("loses the answer to a change that was carried out", async () => {

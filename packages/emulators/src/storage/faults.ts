@@ -22,12 +22,16 @@ export interface StorageFaults {
   readonly corruptDownload?: number;
   /** An object's bytes stop after `afterBytes` for `stallMs`. */
   readonly stallDownload?: number;
+  /** An answer is held back for `delayMs`, after its request was carried out. With 1, each: a network between client and bucket. */
+  readonly delayReply?: number;
   /** A change is carried out, and the connection breaks before the answer. */
   readonly loseReply?: number;
   /** Bytes; 1,000 unless said. A body that is not longer is broken, cut or stalled at its end. */
   readonly afterBytes?: number;
   /** Milliseconds; 30,000 unless said. */
   readonly stallMs?: number;
+  /** Milliseconds; 1,000 unless said. */
+  readonly delayMs?: number;
 }
 
 export const storageFaultKinds = [
@@ -40,6 +44,7 @@ export const storageFaultKinds = [
   "truncateDownload",
   "corruptDownload",
   "stallDownload",
+  "delayReply",
   "loseReply",
 ] as const;
 
@@ -67,6 +72,10 @@ export class StorageFaultSchedule extends FaultSchedule<StorageFaultKind, Storag
     return this.faults.stallMs ?? 30_000;
   }
 
+  get delayMs(): number {
+    return this.faults.delayMs ?? 1_000;
+  }
+
   /** The status that this request is refused with. Undefined when it is not. */
   refusal(): number | undefined {
     const kinds = Object.keys(statuses) as (keyof typeof statuses)[];
@@ -76,7 +85,7 @@ export class StorageFaultSchedule extends FaultSchedule<StorageFaultKind, Storag
 }
 
 function checkSizes(faults: StorageFaults): void {
-  for (const key of ["afterBytes", "stallMs"] as const) {
+  for (const key of ["afterBytes", "stallMs", "delayMs"] as const) {
     const value = faults[key];
     if (value !== undefined && !(value >= 0)) throw new RangeError(`${key} is not negative`);
   }

@@ -19,17 +19,20 @@ export interface Sending {
 /** Sends an answer, and closes the file that it may be of. Rejects when the connection breaks. */
 export async function send(response: ServerResponse, reply: Reply, faults: StorageFaultSchedule, how: Sending) {
   const { isHead, signal } = how;
-  response.statusCode = reply.status;
-  for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
-  if (reply.media !== undefined) {
-    try {
-      if (isHead) response.end();
-      else await sendMedia(response, reply.media, faults, signal);
-    } finally {
-      reply.media.file.close();
-    }
-    return;
+  const { status, headers = {}, media } = reply;
+  try {
+    if (faults.strikes("delayReply")) await sleep(faults.delayMs, undefined, { signal });
+    response.statusCode = status;
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    if (media === undefined) sendText(response, reply, isHead);
+    else if (isHead) response.end();
+    else await sendMedia(response, media, faults, signal);
+  } finally {
+    media?.file.close();
   }
+}
+
+function sendText(response: ServerResponse, reply: Reply, isHead: boolean): void {
   const body = reply.json === undefined ? reply.text : JSON.stringify(reply.json);
   if (reply.json !== undefined) response.setHeader("content-type", "application/json; charset=UTF-8");
   if (body !== undefined) response.setHeader("content-length", Buffer.byteLength(body));
