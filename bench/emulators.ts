@@ -78,6 +78,11 @@ export class Emulators {
     }
   }
 
+  /** Lets Cloud Storage hold every answer back for so long from now on. */
+  async delayStorage(ms: number): Promise<void> {
+    await this.questions.ask(ms);
+  }
+
   /** How often something happened so far, e.g. `acknowledge` to a subscription or `publish` to a topic. */
   async count(kind: "acknowledge" | "publish", resource: string): Promise<number> {
     const counts = await this.questions.ask<Readonly<Record<string, number>>>("count");
@@ -126,7 +131,7 @@ class Questions {
   }
 
   /** The answer to `question`; without one, what the child says by itself. */
-  ask<T>(question?: string): Promise<T> {
+  ask<T>(question?: string | number): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#waiting = { resolve: resolve, reject };
       if (question !== undefined) this.child.process.send(question);

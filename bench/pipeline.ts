@@ -17,6 +17,9 @@ const objectBytes = 2 ** 20;
 /** Messages in hand: klio's two workers together, and the loop. */
 const atOnce = 16;
 
+/** How long Cloud Storage holds every answer back: not at all, and as if it were behind a network. */
+const delaysMs = [0, 20];
+
 /** Download 1 MiB, hash, upload the hash, publish: klio with two workers, a loop by hand, and Beam's DirectRunner, in turns. */
 export async function pipeline(root: string): Promise<Row[]> {
   const beam = python("beam");
@@ -27,10 +30,11 @@ export async function pipeline(root: string): Promise<Row[]> {
   try {
     const outputs = emulators.bucket("outputs");
     const lastHash = await fill(emulators);
+    let delayMs = 0;
     const run =
       (who: string, ready: string, data: (element: string) => Buffer, make: (queue: string) => Promise<ChildOptions>) =>
       async (round: number) => {
-        const queue = `${who}-${round}`;
+        const queue = `${who}-${delayMs}-${round}`;
         await emulators.createQueue(queue);
         await emulators.publish(queue, messages, (i) => data(elementOf(i)));
         const what = await make(queue);
@@ -60,7 +64,13 @@ export async function pipeline(root: string): Promise<Row[]> {
         return Promise.resolve({ command: beam.path ?? "", args });
       }),
     };
-    return rows(await inTurns(rounds, all, say), versions.split(",")[0] ?? versions);
+    const measured: Row[] = [];
+    for (delayMs of delaysMs) {
+      await emulators.delayStorage(delayMs);
+      const name = delayMs === 0 ? "1 MiB pipeline" : `1 MiB pipeline, ${delayMs} ms from Cloud Storage`;
+      measured.push(...rows(name, await inTurns(rounds, all, say), versions.split(",")[0] ?? versions));
+    }
+    return measured;
   } finally {
     await emulators.close();
   }
@@ -91,13 +101,17 @@ async function fill(emulators: Emulators): Promise<string> {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-function rows(results: Readonly<Record<"klio" | "loop" | "beam", readonly Drained[]>>, beam: string): Row[] {
+function rows(
+  of: string,
+  results: Readonly<Record<"klio" | "loop" | "beam", readonly Drained[]>>,
+  beam: string,
+): Row[] {
   const row = (peer: "loop" | "beam", what: "cpu" | "rate", reach: string): Row => {
     const scale = what === "cpu" ? 1e-3 : 1;
-    const of = (name: keyof typeof results) => results[name].map((r) => r[what] * scale);
-    const samples = { klio: of("klio"), peer: of(peer) };
+    const values = (name: keyof typeof results) => results[name].map((r) => r[what] * scale);
+    const samples = { klio: values("klio"), peer: values(peer) };
     const against = peer === "beam" ? beam : "loop";
-    const name = `1 MiB pipeline / ${against}, ${what === "cpu" ? "CPU a message" : "messages a second"}`;
+    const name = `${of} / ${against}, ${what === "cpu" ? "CPU a message" : "messages a second"}`;
     const unit = what === "cpu" ? "ms" : "/s";
     return { what: name, klio: median(samples.klio), peer: median(samples.peer), unit, reach, samples };
   };
