@@ -14,11 +14,15 @@ const rounds = 5;
 const messages = 2_000;
 const warmUp = 200;
 const objectBytes = 2 ** 20;
-/** Messages in hand: klio's two workers together, and the loop. */
-const atOnce = 16;
 
-/** How long Cloud Storage holds every answer back: not at all, and as if it were behind a network. */
-const delaysMs = [0, 20];
+/**
+ * How long Cloud Storage holds every answer back: not at all, and as if it were behind a network. `atOnce` messages are in hand of
+ * klio's two workers together, and of the loop, more where they wait longer; DirectRunner has no setting for it.
+ */
+const distances = [
+  { delayMs: 0, atOnce: 16 },
+  { delayMs: 20, atOnce: 32 },
+] as const;
 
 /** Download 1 MiB, hash, upload the hash, publish: klio with two workers, a loop by hand, and Beam's DirectRunner, in turns. */
 export async function pipeline(root: string): Promise<Row[]> {
@@ -30,7 +34,7 @@ export async function pipeline(root: string): Promise<Row[]> {
   try {
     const outputs = emulators.bucket("outputs");
     const lastHash = await fill(emulators);
-    let delayMs = 0;
+    let { delayMs, atOnce }: { delayMs: number; atOnce: number } = distances[0];
     const run =
       (who: string, ready: string, data: (element: string) => Buffer, make: (queue: string) => Promise<ChildOptions>) =>
       async (round: number) => {
@@ -65,7 +69,7 @@ export async function pipeline(root: string): Promise<Row[]> {
       }),
     };
     const measured: Row[] = [];
-    for (delayMs of delaysMs) {
+    for ({ delayMs, atOnce } of distances) {
       await emulators.delayStorage(delayMs);
       const name = delayMs === 0 ? "1 MiB pipeline" : `1 MiB pipeline, ${delayMs} ms from Cloud Storage`;
       measured.push(...rows(name, await inTurns(rounds, all, say), versions.split(",")[0] ?? versions));
