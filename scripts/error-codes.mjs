@@ -91,6 +91,8 @@ export const errorCodes = {
     LEASE_LOST: "Trouble: a message's lease could not be extended; it is delivered again.",
     METRICS_FULL: "Trouble: the job's code reports more than 10,000 different metrics; new ones are not counted.",
     PUBLISH: "Trouble: publishing failed and is tried again.",
+    PUBSUB_CREDENTIALS:
+      "There are no credentials for Pub/Sub: `gcloud auth application-default login`, or `PUBSUB_EMULATOR_HOST`.",
     PUBSUB: "Trouble: the connection to Pub/Sub broke and is made again.",
   },
   "Of dead letters (attribute `klio-dead-letter-code`)": {

@@ -17,6 +17,9 @@ export function configChanges(before: EffectiveConfig, after: EffectiveConfig): 
   const [old, now] = [flatten(before), flatten(after)];
   return [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((path): ConfigChange[] => {
     if (JSON.stringify(old.get(path)) === JSON.stringify(now.get(path))) return [];
+    // What was empty and has keys now, or the other way round, is told of key by key.
+    const others = old.has(path) ? now : old;
+    if (old.has(path) !== now.has(path) && [...others.keys()].some((key) => key.startsWith(`${path}.`))) return [];
     const key = path.replace(/^job_config\.user\./, "job_config.");
     return [{ key, before: old.get(path), after: now.get(path), effect: effectOf(path) }];
   });

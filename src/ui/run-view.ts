@@ -42,12 +42,14 @@ export function outcomeLine(event: OutcomeLine, shown: Shown): string {
   const tries = event.attempts > 1 ? `, ${event.attempts} attempts` : "";
   const places = event.objects.map((o) => localPath(o.uri, shown));
   const reason = event.reason === undefined || event.reason === "" ? "" : `: ${printable(event.reason)}`;
+  // In the local session it is a file, which can be put there.
+  const missing = event.code === "INPUT_NOT_FOUND" ? reason.replace("gs://", `${shown.storage}/`) : reason;
   const where = event.node === undefined || event.node === "" ? "" : dim(` (${event.node})`);
   const lost = event.dead_letter?.replace(/^projects\/[^/]+\/topics\//, "topic ");
   const output = places.length === 0 ? (lost === undefined ? "" : ` → ${lost}`) : ` → ${places.join(", ")}`;
   const sign = signs[event.outcome] ?? "·";
   const took = dim(`in ${duration(event.duration_ms)}${tries}`);
-  return `${sign} ${bold(element)} ${event.outcome}${where} ${took}${reason}${output}`;
+  return `${sign} ${bold(element)} ${event.outcome}${where} ${took}${missing}${output}`;
 }
 
 /** A line for people, or undefined for an event that says nothing to them. */
@@ -56,8 +58,11 @@ export function eventLine(event: RunEvent, shown: Shown): string | undefined {
   switch (event.event) {
     case "outcome":
       return outcomeLine(event as unknown as OutcomeLine, shown) + stack(event);
-    case "retry":
-      return `${yellow("↻")} ${bold(text("element"))} failed (${text("node") || text("code")}), attempt ${String(event["charged"])} of ${String(event["attempts"])}: ${text("reason")}${stack(event)}`;
+    case "retry": {
+      const counted = `attempt ${String(event["charged"])} of ${String(event["attempts"])}`;
+      const which = event["uncharged"] === true ? "not charged" : counted;
+      return `${yellow("↻")} ${bold(text("element"))} failed (${text("node") || text("code")}), ${which}: ${text("reason")}${stack(event)}`;
+    }
     case "log":
       return `${dim("│")} ${level(text("severity"))}${text("element") === "" ? "" : dim(`${text("element")} `)}${multiline(event["message"])}`;
     case "trouble":

@@ -62,6 +62,7 @@ describe("the endpoints of a job", () => {
     expect(await sample("klio_transform_duration_seconds_count", 'node="finish"')).toBe(2);
     expect(await sample("klio_transform_duration_seconds_sum", 'node="finish"')).toBeGreaterThan(1.9);
     expect(await sample("klio_user_frames_total", 'codec="opus"', 'node="measure"')).toBe(4);
+    expect((await get("/metrics")).body).toContain("# TYPE klio_user_frames_total counter");
     expect(await sample("klio_worker_memory_bytes", 'worker="1"')).toBeGreaterThan(10_000_000);
     const log = rig.events.find((e) => e.event === "log" && e["message"] === "measuring" && e["element"] === "ok-1");
     expect(log).toMatchObject({ node: "measure", job: "fault-job", attempt: 1, fields: { kind: "ok" } });
@@ -101,7 +102,9 @@ describe("a call that takes longer than its transform allows", () => {
     await rig.publish([`${kind}-1`, "ok-1"]);
     await rig.untilDone(2);
     expect(rig.outcomes("processed").map((o) => o["element"])).toEqual(["ok-1"]);
-    expect(rig.outcomes("dead-letter")).toMatchObject([{ element: `${kind}-1`, code: "TIMEOUT", charged: 2 }]);
+    expect(rig.outcomes("dead-letter")).toMatchObject([
+      { element: `${kind}-1`, code: "TIMEOUT", charged: 2, node: "measure" },
+    ]);
     const child = join(rig.folder, "child");
     if (kind === "hang") expect(isAlive(Number(readFileSync(child, "utf8")))).toBe(false);
     else expect(existsSync(child)).toBe(false);
@@ -148,6 +151,37 @@ describe("a job in which everything fails", () => {
     expect(rig.outcomes("dead-letter")).toHaveLength(dead);
     expect(await rig.stop()).toBe(0);
     expect(rig.acknowledged()).toBe(dead);
+    const [first, last] = [
+      rig.events.find((e) => e.event === "retry"),
+      rig.events.findLast((e) => e.event === "retry"),
+    ];
+    expect(first).not.toHaveProperty("uncharged");
+    expect(last).toMatchObject({ uncharged: true });
+  });
+});
+
+describe("a job that finds no credentials", () => {
+  it("says so, and how to get them, as its last event", async () => {
+    rig = await Rig.start({ job, jobConfig: "  workers: {limits: {gpu: 1}}\n  delivery: {dead_letter: DEAD}" });
+    const { exited } = await rig.run({
+      ...{ PUBSUB_EMULATOR_HOST: undefined, STORAGE_EMULATOR_HOST: undefined, METADATA_SERVER_DETECTION: "none" },
+      ...{ GOOGLE_APPLICATION_CREDENTIALS: undefined, HOME: rig.folder, CLOUDSDK_CONFIG: rig.folder },
+    });
+    expect(await exited).toBe(1);
+    const hint = expect.stringContaining("gcloud auth application-default login") as string;
+    expect(rig.events.at(-1)).toMatchObject({ event: "fatal", code: "PUBSUB_CREDENTIALS", message: hint });
+    expect(rig.noise).toEqual([]);
+  });
+});
+
+describe("a program that fails", () => {
+  it("is named with the line that ran it", async () => {
+    await start("{count: 1, limits: {gpu: 1}}");
+    await rig.publish(["program-1"]);
+    await rig.untilDone(1);
+    const stack = String(rig.outcomes("dead-letter")[0]?.["stack"]);
+    expect(stack).toMatch(/^ExecError: ls there-is-no-such-file failed with exit code 2\n/);
+    expect(stack).toMatch(/\n {4}at .*src\/run\.ts:\d+:/);
   });
 });
 
@@ -196,5 +230,13 @@ describe("an inline job", () => {
     expect(outcomes).toEqual({ "ok-1": "processed", "ok-2": "processed", "bad-1": "ERROR", "hang-1": "TIMEOUT" });
     expect(await sample("klio_ready")).toBe(1);
     expect(await rig.stop()).toBe(0);
+    expect(rig.outcomes("dead-letter").find((o) => o["element"] === "bad-1")?.["stack"]).toMatch(/src\/run\.ts:\d+:/);
+  });
+
+  it("tells that user code ended it", async () => {
+    await start("{mode: inline, concurrency: 8, limits: {gpu: 8}}");
+    await rig.publish(["exit-1"]);
+    expect(await rig.process.exited).toBe(7);
+    expect(rig.noise).toEqual(["process.exit(7) was called amid the job: inline, that ends it"]);
   });
 });

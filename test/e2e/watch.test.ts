@@ -74,11 +74,18 @@ describe("job run --watch", () => {
     await publish("ada");
     expect(await output("ada")).toBe("Good day, ada!\n");
 
-    await edit("klio-job.yaml", "attempts: 5", "attempts: 2\n    timeout: 30s");
+    const before = "  delivery: # what happens to messages that fail\n    attempts: 5";
+    await edit(
+      "klio-job.yaml",
+      before,
+      "  workers: {limits: {gpu: 2}}\n  delivery:\n    attempts: 2\n    timeout: 30s",
+    );
     await run.until(/is ready[^]*is ready/);
     expect(run.stderr).toContain("klio-job.yaml changed, the job restarts:");
     expect(run.stderr).toContain("job_config.delivery.attempts: 5 → 2 (restarts)");
     expect(run.stderr).toContain("job_config.delivery.timeout_ms: 0 → 30000 (restarts)");
+    expect(run.stderr).toContain("job_config.workers.limits.gpu: none → 2 (restarts)");
+    expect(run.stderr).not.toContain("job_config.workers.limits:");
     await publish("bob");
     expect(await output("bob")).toBe("Good day, bob!\n");
 

@@ -56,6 +56,7 @@ function start(
   more: Options,
 ): Started {
   signal.throwIfAborted();
+  const called = new Error(); // what fails later has no frame of the caller's any more
   const child = execa(command, args, {
     encoding: "buffer",
     stripFinalNewline: false,
@@ -73,7 +74,7 @@ function start(
     ({ stdout, stderr }) => ({ stdout: stdout as Uint8Array, stderr: stderr as Uint8Array }),
     (error: unknown) => {
       kill();
-      throw signal.aborted ? (signal.reason as Error) : asExecError(command, args, error);
+      throw signal.aborted ? (signal.reason as Error) : asExecError(command, args, error, called);
     },
   );
   const over = done.finally(() => {
@@ -89,7 +90,8 @@ function inputOf(input: ExecOptions["input"]): Options {
   return { input: Readable.from(input, { objectMode: false }) };
 }
 
-function asExecError(command: string, args: readonly string[], error: unknown): Error {
+/** `called` has the stack of whoever ran the program. */
+function asExecError(command: string, args: readonly string[], error: unknown, called: Error): Error {
   if (!isExecaError(error)) return error instanceof Error ? error : new Error(String(error));
   const stderr = error.stderr instanceof Uint8Array ? Buffer.from(error.stderr).toString() : "";
   const what = [command, ...args].join(" ").slice(0, 500);
@@ -101,7 +103,10 @@ function asExecError(command: string, args: readonly string[], error: unknown): 
         : `was ended by ${error.signal}`
       : `failed with exit code ${error.exitCode}`;
   const tail = stderr.trimEnd().slice(-shownOfStderr);
-  return new ExecError(`${what} ${how}${tail === "" ? "" : `\n${tail}`}`, error.exitCode, stderr, { cause: error });
+  const text = `${what} ${how}${tail === "" ? "" : `\n${tail}`}`;
+  const failed = new ExecError(text, error.exitCode, stderr, { cause: error });
+  failed.stack = `${String(failed)}${called.stack?.slice("Error".length) ?? ""}`;
+  return failed;
 }
 
 function isExecaError(error: unknown): error is ExecaError {

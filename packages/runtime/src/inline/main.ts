@@ -13,6 +13,7 @@ const abandonAfterMs = 2_000;
 
 /** Runs a built job's code in this process. */
 export function startInline(limits: Limits): StartWorker {
+  process.setSourceMapsEnabled(true); // as workers are started with
   return (options, events) =>
     new InlineWorker(options, events, async ({ directory, configJson }) => {
       const config = JSON.parse(configJson) as EffectiveConfig;

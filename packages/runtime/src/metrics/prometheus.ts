@@ -207,6 +207,6 @@ function addUserMetric(registry: Registry, name: string, totals: readonly Metric
     }
     return;
   }
-  const gauge = new Gauge({ name, help, labelNames, registers });
-  for (const total of totals) gauge.inc(labelsOf(total), total.value);
+  const metric = new (totals[0]?.kind === "counter" ? Counter : Gauge)({ name, help, labelNames, registers });
+  for (const total of totals) metric.inc(labelsOf(total), total.value);
 }

@@ -8,6 +8,8 @@ import { pubsubAddress } from "../emulator-url.js";
 export interface Clients {
   readonly publisher: PublisherClient;
   readonly subscriber: SubscriberClient;
+  /** Finds credentials. Rejects when there are none: by the first request nobody could catch that. */
+  initialize(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -19,6 +21,9 @@ export function connect(emulator: string | undefined): Clients {
   return {
     publisher,
     subscriber,
+    initialize: async () => {
+      await Promise.all([publisher.initialize(), subscriber.initialize()]);
+    },
     close: async () => {
       await Promise.all([publisher.close(), subscriber.close()]);
     },

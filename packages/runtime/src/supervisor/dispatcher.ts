@@ -8,6 +8,8 @@ import type { Build, Worker } from "./worker.js";
 export interface Death {
   readonly code: "TIMEOUT" | "OUT_OF_MEMORY" | "WORKER_DIED";
   readonly message: string;
+  /** Where the message was; empty: in none, or in several. */
+  readonly node: string;
   /** Whether we know that this message did it. */
   readonly charged: boolean;
 }
@@ -147,17 +149,19 @@ export class Dispatcher {
 
   /** Which of several messages ended a worker cannot be known: each runs again with nothing beside it, uncharged. */
   #blame(work: Work, { killing }: Worker, together: number, how: string): void {
+    const { node = "" } = work;
     work.node = undefined;
     if (killing === undefined || !killing.blocked) {
       const guilty = killing === undefined ? together === 1 : killing.work === work;
       // Whoever had only the bad luck to be beside a call that took too long is no suspect.
       work.alone = killing === undefined || guilty;
       const { code, message } = killing ?? { code: "WORKER_DIED" as const, message: `its worker died (${how})` };
-      this.options.onDeath(work, { code, message, charged: guilty });
+      this.options.onDeath(work, { code, message, node, charged: guilty });
       return;
     }
     work.alone = true;
-    this.options.onDeath(work, { code: killing.code, message: killing.message, charged: together === 1 });
+    const { code, message } = killing;
+    this.options.onDeath(work, { code, message, node, charged: together === 1 });
   }
 
   /** What arrives together is handed out together. */

@@ -72,6 +72,15 @@ export function realEdges(config: EffectiveConfig, clients: Clients, run: RunFol
   };
 }
 
+/** Whether the job talks to Pub/Sub at all. */
+export function usesPubSub({ job_config, pipeline_options }: EffectiveConfig): boolean {
+  const { events, delivery, dependencies } = job_config;
+  const isTopic = (o: { readonly type: string }) => o.type === "pubsub";
+  if (events.inputs.some(isTopic) || deadLetterKind(delivery.dead_letter) === "topic") return true;
+  if (pipeline_options.streaming && dependencies.length > 0) return true;
+  return events.outputs.some((o) => isTopic(o) && !o.skip_klio_write);
+}
+
 /** A source for each subscription, and one for all event files. */
 function makeSources(
   config: EffectiveConfig,

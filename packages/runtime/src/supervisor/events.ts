@@ -129,7 +129,10 @@ export interface RetryEvent {
   readonly job: string;
   readonly element: string;
   readonly message_id: string;
+  /** Attempts that counted against it so far. */
   readonly charged: number;
+  /** This one does not count. */
+  readonly uncharged?: true;
   readonly attempts: number;
   readonly delay_ms: number;
   readonly reason: string;

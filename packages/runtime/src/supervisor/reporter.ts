@@ -5,6 +5,17 @@ import type { Emit, OutcomeEvent } from "./events.js";
 import type { OutcomeName } from "./outcome-name.js";
 import type { Work } from "./work.js";
 
+/** Why and when a message is tried again. */
+export interface Again {
+  /** Whether the attempt that failed counts. */
+  readonly charged: boolean;
+  /** How many may count. */
+  readonly attempts: number;
+  readonly delayMs: number;
+  readonly reason: Reason;
+  readonly stack: string;
+}
+
 /** Tells what becomes of messages. */
 export class Reporter {
   constructor(
@@ -29,10 +40,12 @@ export class Reporter {
     });
   }
 
-  retry(work: Work, attempts: number, delayMs: number, reason: Reason, stack: string): void {
-    const { code, message, node } = reason;
+  retry(work: Work, again: Again): void {
+    const { attempts, delayMs, stack } = again;
+    const { code, message, node } = again.reason;
     const how = { charged: work.charged, attempts, delay_ms: delayMs, reason: message, code, node, stack };
-    this.emit({ event: "retry", severity: "WARNING", ...this.#who(work), ...how });
+    const uncharged = again.charged ? {} : { uncharged: true as const };
+    this.emit({ event: "retry", severity: "WARNING", ...this.#who(work), ...how, ...uncharged });
   }
 
   /** The full stack of what ended a message. */

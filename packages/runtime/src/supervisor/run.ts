@@ -14,7 +14,7 @@ import { observeByOtel } from "../metrics/otel.js";
 import { PrometheusMetrics } from "../metrics/prometheus.js";
 import { connect } from "../pubsub/clients.js";
 import type { Fatal } from "../worker/fatal.js";
-import { realEdges } from "./edges.js";
+import { realEdges, usesPubSub } from "./edges.js";
 import { type HttpEndpoint, serve } from "./http.js";
 import { memoryOf } from "./memory-watch.js";
 import { makeWorkers } from "./start-worker.js";
@@ -132,6 +132,13 @@ class Life {
     const { config, directory, watched, ownsBuild } = this.options;
     if (this.stopped.signal.aborted) return this.stoppedEarly();
     const clients = connect(process.env["PUBSUB_EMULATOR_HOST"]);
+    try {
+      if (usesPubSub(config)) await clients.initialize();
+    } catch (error) {
+      const way = "Sign in with: gcloud auth application-default login; or name an emulator in PUBSUB_EMULATOR_HOST";
+      this.#fail({ code: "PUBSUB_CREDENTIALS", message: `Pub/Sub: ${messageOf(error)} ${way}`, stack: "" });
+      return this.#exitCode;
+    }
     const temporaryRoot = makeTemporaryRoot();
     const place = { bundles: import.meta.dirname, temporary: temporaryRoot, processors: availableParallelism() };
     const workers = await makeWorkers(config, place);
@@ -169,9 +176,11 @@ class Life {
     const endpoint = await this.#serve(supervisor, metrics);
     const stopLogging = logMetrics(metrics.totals, config.job_config.metrics_logger, this.emit);
     observeByOtel(metrics);
+    process.once("exit", endedByOthers);
     supervisor.start();
     if (this.#build !== undefined) supervisor.reload(this.#build);
     await over;
+    process.off("exit", endedByOthers);
     stopLogging();
     await flushTelemetry();
     await endpoint?.close();
@@ -257,6 +266,11 @@ class Life {
       this.#stop("the parent process is gone");
     });
   }
+}
+
+/** Inline, user code can end this process, and what is in hand is delivered again. */
+function endedByOthers(code: number): void {
+  process.stderr.write(`process.exit(${code}) was called amid the job: inline, that ends it\n`);
 }
 
 interface Finish {

@@ -14,7 +14,7 @@ import type { Clock } from "../clock.js";
 import type { Pause } from "./pause.js";
 import { type OutgoingMessage, type Output, RejectedError } from "./output.js";
 import { outcomeNames, outgoing, passing, upstream, writeNames } from "./outputs.js";
-import type { Reporter } from "./reporter.js";
+import type { Again, Reporter } from "./reporter.js";
 import type { Lease } from "./source.js";
 import { judgeFailure, retryDelay, type Verdict } from "./verdicts.js";
 import type { Work } from "./work.js";
@@ -186,13 +186,13 @@ export class Settlement {
     work.charged += 1;
     this.#parts.observer.charged(reason.code);
     if (work.charged >= attempts) await this.bury(work, reason, stack);
-    else await this.#retry(work, this.#delay(work.charged), reason, stack);
+    else await this.#retry(work, { charged: true, delayMs: this.#delay(work.charged), reason, stack });
   }
 
   /** Once more after a while, and nothing is charged: what failed is not the message's fault. */
   async #postpone(work: Work, reason: Reason, stack: string): Promise<void> {
     work.postponed += 1;
-    await this.#retry(work, this.#delay(work.postponed), reason, stack);
+    await this.#retry(work, { charged: false, delayMs: this.#delay(work.postponed), reason, stack });
   }
 
   #delay(failed: number): number {
@@ -200,13 +200,14 @@ export class Settlement {
     return retryDelay(first, failed, longest);
   }
 
-  async #retry(work: Work, delay: number, reason: Reason, stack: string): Promise<void> {
-    this.#parts.reporter.retry(work, this.#parts.config.job_config.delivery.attempts, delay, reason, stack);
+  async #retry(work: Work, again: Omit<Again, "attempts">): Promise<void> {
+    const { attempts } = this.#parts.config.job_config.delivery;
+    this.#parts.reporter.retry(work, { ...again, attempts });
     if (this.#draining) {
       await this.giveBack(work, "the job is stopping");
       return;
     }
-    const callOff = this.#parts.clock.delay(delay, () => {
+    const callOff = this.#parts.clock.delay(again.delayMs, () => {
       this.#retries.delete(work);
       this.#parts.dispatcher.enqueue(work);
     });

@@ -38,8 +38,8 @@ export function judgeFailure(work: Work, failure: Failure): Verdict {
   }
 }
 
-export function judgeDeath({ code, message, charged }: Death): Verdict {
-  return charged ? { kind: "charge", reason: { code, message, node: "" } } : { kind: "again" };
+export function judgeDeath({ charged, ...reason }: Death): Verdict {
+  return charged ? { kind: "charge", reason } : { kind: "again" };
 }
 
 /** Milliseconds before the next attempt: the first delay, doubled with each one that failed, up to the longest. */
