@@ -12,7 +12,7 @@ import { flushTelemetry } from "../engine/otel-metrics.js";
 import { logMetrics } from "../metrics/log.js";
 import { observeByOtel } from "../metrics/otel.js";
 import { PrometheusMetrics } from "../metrics/prometheus.js";
-import { connect } from "../pubsub/clients.js";
+import { type Clients, connect } from "../pubsub/clients.js";
 import type { Fatal } from "../worker/fatal.js";
 import { realEdges, usesPubSub } from "./edges.js";
 import { type HttpEndpoint, serve } from "./http.js";
@@ -132,13 +132,7 @@ class Life {
     const { config, directory, watched, ownsBuild } = this.options;
     if (this.stopped.signal.aborted) return this.stoppedEarly();
     const clients = connect(process.env["PUBSUB_EMULATOR_HOST"]);
-    try {
-      if (usesPubSub(config)) await clients.initialize();
-    } catch (error) {
-      const way = "Sign in with: gcloud auth application-default login; or name an emulator in PUBSUB_EMULATOR_HOST";
-      this.#fail({ code: "PUBSUB_CREDENTIALS", message: `Pub/Sub: ${messageOf(error)} ${way}`, stack: "" });
-      return this.#exitCode;
-    }
+    if (usesPubSub(config) && !(await this.#signIn(clients))) return this.#exitCode;
     const temporaryRoot = makeTemporaryRoot();
     const place = { bundles: import.meta.dirname, temporary: temporaryRoot, processors: availableParallelism() };
     const workers = await makeWorkers(config, place);
@@ -188,6 +182,18 @@ class Life {
     removeQuietly(temporaryRoot);
     if (ownsBuild) for (const build of this.#builds) removeQuietly(build);
     return this.#exitCode;
+  }
+
+  /** Whether the job can go on: there are credentials, and nobody stopped it meanwhile. */
+  async #signIn(clients: Clients): Promise<boolean> {
+    try {
+      await clients.initialize();
+    } catch (error) {
+      const way = "Sign in with: gcloud auth application-default login; or name an emulator in PUBSUB_EMULATOR_HOST";
+      this.#fail({ code: "PUBSUB_CREDENTIALS", message: `Pub/Sub: ${messageOf(error)} ${way}`, stack: "" });
+      return false;
+    }
+    return !this.stopped.signal.aborted;
   }
 
   #live() {
