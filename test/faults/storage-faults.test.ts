@@ -125,9 +125,9 @@ describe("a fault of Cloud Storage that is asked for", () => {
     const left = breaks(fetch(url("object"), { signal: leaves.signal }));
     const refused = breaks(upload("object", data));
     const read = (name: string) => readFile(join(folder, "root/faulty", name)).catch(() => undefined);
-    await expect.poll(() => read("object")).toEqual(data);
+    await expect.poll(() => read("object"), { timeout: 20_000 }).toEqual(data);
     const open = breaks(download("object"));
-    await expect.poll(() => struck).toHaveLength(3);
+    await expect.poll(() => struck, { timeout: 20_000 }).toHaveLength(3);
     leaves.abort();
     expect(await left).toBe(true);
     await emulator.close();
