@@ -170,7 +170,7 @@ class Life {
     const endpoint = await this.#serve(supervisor, metrics);
     const stopLogging = logMetrics(metrics.totals, config.job_config.metrics_logger, this.emit);
     observeByOtel(metrics);
-    process.once("exit", endedByOthers);
+    if (config.job_config.workers.mode === "inline") process.once("exit", endedByOthers);
     supervisor.start();
     if (this.#build !== undefined) supervisor.reload(this.#build);
     await over;
