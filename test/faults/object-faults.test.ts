@@ -29,9 +29,12 @@ const rounds = soak ? 300 : 15;
 /** Each download that stalls costs its client's patience. */
 const timeoutMs = soak ? 600_000 : 60_000;
 const kibi = 1024;
-/** Objects of a few hundred kibibytes go up in pieces and down in parts, and a fault is over in no time. */
+/**
+ * Objects of a few hundred kibibytes go up in pieces and down in parts, and a fault is over in no time. A piece that is refused costs
+ * two requests or more, each of which may be refused as well: where every third one is, a dozen in a row fail in one run of fifty.
+ */
 const limits = {
-  tries: 12,
+  tries: 30,
   firstDelayMs: 1,
   maxDelayMs: 4,
   stallMs: 400,
