@@ -76,6 +76,7 @@ export const errorCodes = {
     EVENT_FILES: "The process that reads and writes event files was ended.",
     EVENT_INPUT: "An event file is missing, or cannot be read.",
     EVENT_OUTPUT: "A text file of an event output cannot be written.",
+    GRAPH_DIFFERS: "`build` made another graph in another worker: it must be a pure function of the configuration.",
     JOB_CONFIG: "The job's own keys of `job_config` break its schema, or the built job has no configuration.",
     JOB_GRAPH: "`build` threw, or did not return a pipeline.",
     JOB_MODULE: "The job's code does not load, or exports no job.",

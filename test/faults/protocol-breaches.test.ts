@@ -84,7 +84,7 @@ describe("a supervisor whose worker breaks the protocol", () => {
     ["many", 1],
     ["close", 2],
     ["exit", 1],
-    ["ready", 1],
+    ["ready", 2],
     ["older", 2],
     ["setup", 2],
     ["fatal", 2],

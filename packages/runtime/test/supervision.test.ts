@@ -80,6 +80,26 @@ describe("a repeated message", () => {
 });
 
 describe("messages of one ordering key", () => {
+  it("keep their order also when one passes through, as a ping does", async () => {
+    let goOn: () => void = () => undefined;
+    const waiting = new Promise<void>((resolve) => (goOn = resolve));
+    const tested = testJob(
+      jobOf(async (item) => {
+        await waiting;
+        return item.with("done");
+      }),
+    );
+    const ends: string[] = [];
+    const send = async (element: string, ping: boolean, orderingKey: string) => {
+      ends.push(`${element} ${(await tested.send({ element, ping, orderingKey })).outcome}`);
+    };
+    const sent = [send("a", false, "k"), send("b", true, "k"), send("c", true, "another")];
+    await sent[2];
+    goOn();
+    await Promise.all(sent);
+    expect(ends).toEqual(["c passed-through", "a processed", "b passed-through"]);
+  });
+
   it("are processed one after the other, also when one is tried again", async () => {
     const order: string[] = [];
     const tested = testJob(
@@ -114,6 +134,28 @@ describe("when everything fails", () => {
     expect(tested.status()).toEqual({ ready: true, state: "ready", reason: "" });
     const all = await Promise.all(results);
     expect(all.map((r) => r.outcome)).toEqual(all.map(() => "processed"));
+  });
+
+  it("the job receives a message to try when none is left, and one after the other while they say nothing of the others", async () => {
+    let mode: "broken" | "permanent" | "mended" = "broken";
+    const tested = testJob(
+      jobOf((item) => {
+        if (mode === "broken") throw new Error("the model server is down");
+        if (mode === "permanent") throw new PermanentError("it is no recording");
+        return item.with("done");
+      }),
+      { attempts: 3, pauseAfter: 3, concurrency: 2 },
+    );
+    const first = ["x-1", "x-2", "x-3"].map((element) => tested.send(element));
+    await expect.poll(() => tested.status().state).toBe("paused");
+    mode = "permanent";
+    await tested.clock.advance("5s");
+    expect((await Promise.all(first)).map((r) => r.outcome)).toEqual(["dead-letter", "dead-letter", "dead-letter"]);
+    const later = ["x-4", "x-5"].map((element) => tested.send(element));
+    mode = "mended";
+    await tested.clock.advance("1m");
+    expect((await Promise.all(later)).map((r) => r.outcome)).toEqual(["processed", "processed"]);
+    expect(tested.status().ready).toBe(true);
   });
 
   it("does not pause for some bad messages among good ones", async () => {

@@ -39,8 +39,20 @@ export class InlineWorker implements Worker {
     return this.#performer !== undefined && !this.#over;
   }
 
+  get wasReady(): boolean {
+    return this.#performer !== undefined;
+  }
+
   get room(): number {
     return this.ready ? Math.max(0, this.options.concurrency - this.inHand.size) : 0;
+  }
+
+  get roomBytes(): number {
+    return Infinity;
+  }
+
+  get graphDigest(): string {
+    return this.#performer?.digest ?? "";
   }
 
   configure(build: Build): void {

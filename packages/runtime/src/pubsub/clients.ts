@@ -39,6 +39,10 @@ function emulatorOptions(address: string) {
 const reconnect = {
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 2_000,
+  // A connection that is dead without a word, behind a router that has forgotten it, is noticed while nothing comes. Services may
+  // refuse whoever asks more often: https://github.com/grpc/grpc/blob/master/doc/keepalive.md
+  "grpc.keepalive_time_ms": 300_000,
+  "grpc.keepalive_timeout_ms": 20_000,
 };
 
 /** Options of a call that is tried again by whoever makes it: left to the client, that comes at intervals that grow to a minute. */

@@ -1,5 +1,6 @@
 import type { SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.js";
 import { messageOf } from "../error-message.js";
+import { Acknowledger } from "./acknowledger.js";
 import { Status, statusOf, triedOnce } from "./clients.js";
 import type { Delivery, Lease, Source } from "../supervisor/source.js";
 
@@ -37,44 +38,47 @@ interface Received {
   }[];
 }
 
-/** Acknowledgements that go in one request. */
-interface Acks {
-  readonly ids: string[];
-  /** Size of their messages. */
-  bytes: number;
-  readonly done: Promise<void>;
-}
-
 const firstDelayMs = 100;
 const longestDelayMs = 2_000;
 const maxIdsPerRequest = 1_000;
-/** Tries to acknowledge; they take about half a minute. */
-const ackTries = 16;
-/** How long acknowledgements wait for company, in milliseconds. */
-const ackBatchMs = 5;
 /** How long the service may take to end a stream; what it sends later comes again when its lease has expired. */
 const streamEndMs = 1_000;
 /** How long a stream must have been open to count as connected, when nothing has come through it. */
 const connectedAfterMs = 300;
 
+type Stream = ReturnType<SubscriberClient["streamingPull"]>;
+
+/** What may still be outstanding, or what a stream was opened for. */
+interface Room {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
 /** Receives from one subscription through the low-level API and keeps the leases of what is in hand. */
 export class Subscriber implements Source {
   readonly #leases = new Map<Lease, number>();
-  #stream: ReturnType<SubscriberClient["streamingPull"]> | undefined;
+  #stream: Stream | undefined;
+  /** What the stream was opened for: less than the bounds when something was in hand then. */
+  #granted: Room = { messages: 0, bytes: 0 };
+  /** Leases of what came before the stream was opened, for which it has no room. */
+  #inherited = new Set<Lease>();
   #outstandingBytes = 0;
   #delayMs = firstDelayMs;
   #everConnected = false;
   #pulling = false;
   /** Resolves when nothing comes any more from streams that were ended. */
   #ending: Promise<unknown> = Promise.resolve();
-  #acks: Acks | undefined;
-  /** Acknowledged, and not confirmed yet: the service counts them as outstanding. */
-  #unconfirmed = 0;
-  #unconfirmedBytes = 0;
+  /** Streams that were ended, and through which something may still come: it counts towards the bounds of the next. */
+  #endings = 0;
+  readonly #acks: Acknowledger;
   #extender: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
 
-  constructor(readonly options: SubscriberOptions) {}
+  constructor(readonly options: SubscriberOptions) {
+    this.#acks = new Acknowledger(options.client, options.subscription, () => {
+      this.#useRoom();
+    });
+  }
 
   start(): void {
     this.#pulling = true;
@@ -90,10 +94,7 @@ export class Subscriber implements Source {
 
   resume(): void {
     this.#pulling = true;
-    // What the stream before still delivers counts towards the bounds of the next.
-    void this.#ending.then(() => {
-      this.#open();
-    });
+    this.#open();
   }
 
   /** Ends the stream, and resolves when what was on its way has been delivered. Leases go on until they are given up. */
@@ -101,9 +102,20 @@ export class Subscriber implements Source {
     this.#pulling = false;
     clearTimeout(this.#retry);
     this.#retry = undefined;
+    await this.#endStream();
+  }
+
+  /** Resolves when nothing comes any more. If more is wanted by then, another stream is opened. */
+  async #endStream(): Promise<void> {
     const stream = this.#stream;
     this.#stream = undefined;
-    if (stream !== undefined) this.#ending = Promise.all([this.#ending, endStream(stream)]);
+    if (stream !== undefined) {
+      this.#endings += 1;
+      this.#ending = Promise.all([this.#ending, endStream(stream)]).then(() => {
+        this.#endings -= 1;
+        this.#open();
+      });
+    }
     await this.#ending;
   }
 
@@ -116,24 +128,15 @@ export class Subscriber implements Source {
   /** Resolves when the service has confirmed the acknowledgement, or cannot: then the message comes again. */
   acknowledge(lease: Lease): Promise<void> {
     const bytes = this.#leases.get(lease) ?? 0;
-    if (lease.lost) {
-      this.#drop(lease);
-      return Promise.resolve();
-    }
-    if (this.#acks === undefined || this.#acks.ids.length >= maxIdsPerRequest) this.#acks = this.#gatherAcks();
-    const { ids, done } = this.#acks;
-    ids.push(lease.ackId);
-    this.#acks.bytes += bytes;
-    this.#unconfirmed += 1;
-    this.#unconfirmedBytes += bytes;
+    const done = lease.lost ? Promise.resolve() : this.#acks.acknowledge(lease.ackId, bytes);
     this.#drop(lease);
     return done;
   }
 
   /** Gives a message back: it is delivered again, to whomever. */
   async giveBack(lease: Lease): Promise<void> {
-    this.#drop(lease);
     if (!lease.lost) await this.#modify([lease.ackId], 0).catch(() => undefined); // it expires by itself then
+    this.#drop(lease);
   }
 
   /** Gives up a lease without a word: the message is delivered again when it has expired. */
@@ -145,41 +148,15 @@ export class Subscriber implements Source {
     const bytes = this.#leases.get(lease);
     if (bytes === undefined) return;
     this.#leases.delete(lease);
+    this.#inherited.delete(lease);
     this.#outstandingBytes -= bytes;
-    this.#resumeWithRoom();
-  }
-
-  #gatherAcks(): Acks {
-    const ids: string[] = [];
-    const acks: Acks = { ids, bytes: 0, done: this.#sendAcks(ids) };
-    void acks.done.then(() => {
-      this.#unconfirmed -= ids.length;
-      this.#unconfirmedBytes -= acks.bytes;
-      this.#resumeWithRoom();
-    });
-    return acks;
-  }
-
-  async #sendAcks(ids: string[]): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, ackBatchMs));
-    if (this.#acks?.ids === ids) this.#acks = undefined;
-    const request = { subscription: this.options.subscription, ackIds: ids };
-    for (let attempt = 1; attempt <= ackTries; attempt += 1) {
-      try {
-        await this.options.client.acknowledge(request, triedOnce);
-        return;
-      } catch (error) {
-        if (statusOf(error) === Status.notFound || attempt === ackTries) return; // delivered again, and known as done by its id
-        const delayMs = Math.min(firstDelayMs * 2 ** attempt, longestDelayMs);
-        await new Promise((resolve) => setTimeout(resolve, delayMs));
-      }
-    }
+    this.#useRoom();
   }
 
   /** Asks whether the subscription is there before the first stream, which would only be silent. */
   async #probe(): Promise<void> {
     try {
-      await this.options.client.getSubscription({ subscription: this.options.subscription });
+      await this.options.client.getSubscription({ subscription: this.options.subscription }, triedOnce);
     } catch (error) {
       // Receiving needs less permission than looking.
       if (statusOf(error) !== Status.permissionDenied) {
@@ -191,12 +168,13 @@ export class Subscriber implements Source {
   }
 
   #open(): void {
-    if (!this.#pulling || this.#stream !== undefined) return;
-    const room = this.options.maxMessages - this.#leases.size - this.#unconfirmed;
-    const roomBytes = this.options.maxBytes - this.#outstandingBytes - this.#unconfirmedBytes;
-    if (room <= 0 || roomBytes <= 0) return; // opened when there is room again
+    if (!this.#pulling || this.#stream !== undefined || this.#endings > 0) return;
+    const room = this.#room();
+    if (isNone(room)) return; // opened when there is room again
     const stream = this.options.client.streamingPull();
     this.#stream = stream;
+    this.#granted = room;
+    this.#inherited = new Set(this.#leases.keys());
     const connected = () => {
       clearTimeout(quiet);
       if (this.#stream !== stream) return;
@@ -219,14 +197,24 @@ export class Subscriber implements Source {
     stream.write({
       subscription: this.options.subscription,
       streamAckDeadlineSeconds: Math.round(this.options.ackDeadlineMs / 1_000),
-      maxOutstandingMessages: room,
-      maxOutstandingBytes: roomBytes,
+      maxOutstandingMessages: room.messages,
+      maxOutstandingBytes: room.bytes,
     });
+  }
+
+  /** What may come besides what is in hand, or acknowledged and not confirmed yet. */
+  #room(): Room {
+    return {
+      messages: this.options.maxMessages - this.#leases.size - this.#acks.unconfirmed,
+      bytes: this.options.maxBytes - this.#outstandingBytes - this.#acks.unconfirmedBytes,
+    };
   }
 
   #reopen(error: unknown): void {
     this.#stream = undefined;
     if (!this.#pulling) return;
+    // At the bounds nothing is asked for. Whether it can be is seen when there is room, and a stream is opened.
+    if (this.#everConnected && isNone(this.#room())) return;
     this.options.onDisconnected();
     const status = statusOf(error);
     const hopeless: readonly (number | undefined)[] = [
@@ -279,10 +267,25 @@ export class Subscriber implements Source {
     return this.#leases.size >= this.options.maxMessages || this.#outstandingBytes >= this.options.maxBytes;
   }
 
-  #resumeWithRoom(): void {
+  #useRoom(): void {
     if (this.#full()) return;
     if (this.#stream?.isPaused() === true) this.#stream.resume();
-    else if (this.#stream === undefined && this.#everConnected && this.#retry === undefined) this.#open();
+    if (this.#stream === undefined && this.#everConnected && this.#retry === undefined) this.#open();
+    else if (this.#stream !== undefined && this.#isStinted()) void this.#endStream();
+  }
+
+  /**
+   * Whether the stream was opened for so little, because of what was in hand then, that a new one is worth its while: for twice as
+   * much, or, once all of that is done with, for a tenth more. The bounds of a stream are said once, in its first request:
+   * https://cloud.google.com/pubsub/docs/reference/rpc/google.pubsub.v1#streamingpullrequest
+   */
+  #isStinted(): boolean {
+    const { messages, bytes } = this.#granted;
+    if (messages === this.options.maxMessages && bytes === this.options.maxBytes) return false;
+    const room = this.#room();
+    if (room.messages < messages || room.bytes < bytes) return false;
+    const times = this.#inherited.size === 0 ? 1.1 : 2;
+    return room.messages >= times * messages || room.bytes >= times * bytes;
   }
 
   async #extendAll(): Promise<void> {
@@ -332,8 +335,12 @@ export class Subscriber implements Source {
   }
 }
 
+function isNone({ messages, bytes }: Room): boolean {
+  return messages <= 0 || bytes <= 0;
+}
+
 /** Resolves when all that the service has sent was delivered, or after {@link streamEndMs}. */
-async function endStream(stream: ReturnType<SubscriberClient["streamingPull"]>): Promise<void> {
+async function endStream(stream: Stream): Promise<void> {
   await new Promise<void>((resolve) => {
     const end = () => {
       clearTimeout(tooLong);

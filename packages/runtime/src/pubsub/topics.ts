@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PublisherClient } from "@google-cloud/pubsub/build/src/v1/index.js";
 import { messageOf } from "../error-message.js";
-import { Status, statusOf } from "./clients.js";
+import { Status, statusOf, triedOnce } from "./clients.js";
 
 const againMs = 5_000;
 
@@ -14,7 +14,7 @@ export async function untilTopicExists(
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      await client.getTopic({ topic });
+      await client.getTopic({ topic }, triedOnce);
       return;
     } catch (error) {
       const status = statusOf(error);

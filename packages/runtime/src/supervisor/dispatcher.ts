@@ -99,12 +99,14 @@ export class Dispatcher {
     this.#held = true;
   }
 
-  /** While it holds: one message is begun, if none is being worked on. */
-  tryOne(): void {
-    if (!this.#held || this.#fleet.all().some((w) => w.inHand.size > 0)) return;
+  /** While it holds: one message is begun, if none is being worked on. Whether there is any. */
+  tryOne(): boolean {
+    if (this.#fleet.all().some((w) => w.inHand.size > 0)) return true;
+    const any = this.#queue.length + this.#suspects.length > 0;
     this.#held = false;
     this.#dispatch(1);
     this.#held = true;
+    return any;
   }
 
   goOn(): void {
@@ -160,8 +162,8 @@ export class Dispatcher {
       return;
     }
     work.alone = true;
-    const { code, message } = killing;
-    this.options.onDeath(work, { code, message, node, charged: together === 1 });
+    const { code, message, alone } = killing;
+    this.options.onDeath(work, { code, message, node, charged: alone });
   }
 
   /** What arrives together is handed out together. */
@@ -182,10 +184,20 @@ export class Dispatcher {
       if (this.#queue.length === 0 || left <= 0) return;
       // Spread over the workers that have room rather than fill the first.
       const share = Math.ceil(this.#queue.length / Math.max(1, workers.filter((w) => w.room > 0).length));
-      const batch = this.#queue.splice(0, Math.min(worker.room, share, left));
+      const batch = this.#queue.splice(0, this.#fitting(worker, Math.min(worker.room, share, left)));
       if (batch.length > 0) this.#assign(worker, batch);
       left -= batch.length;
     }
+  }
+
+  /** How many of the first `most` that wait the worker has bytes of room for. */
+  #fitting(worker: Worker, most: number): number {
+    let bytes = worker.roomBytes;
+    for (let n = 0; n < most; n += 1) {
+      bytes -= this.#queue[n]?.delivery.data.length ?? 0;
+      if (bytes < 0) return worker.inHand.size === 0 ? Math.max(n, 1) : n;
+    }
+    return most;
   }
 
   #dispatchSuspect(): number {
@@ -215,7 +227,7 @@ export class Dispatcher {
     timers[what] = this.options.clock.after(ms + timeoutGraceMs, () => {
       const node = work.node === undefined ? "" : ` in node ${work.node}`;
       const message = `it took longer than ${ms} ms${node}, and its worker was ended`;
-      worker.kill({ code: "TIMEOUT", message, work, blocked: worker.blocked });
+      worker.kill({ code: "TIMEOUT", message, work, alone: worker.inHand.size === 1, blocked: worker.blocked });
     });
   }
 

@@ -12,10 +12,11 @@ export interface FleetOptions {
   readonly build: Build;
   /** Keeps a worker ready to be given other code, which then serves at once. */
   readonly warm: boolean;
+  /** A worker is ready, or one may be started for suspects again. */
   readonly onReady: () => void;
   readonly onFatal: (failure: Fatal) => void;
-  /** A worker died, and another is started in its place after `delayMs`. */
-  readonly onRestart: (how: string, delayMs: number) => void;
+  /** A worker died, and another is started in its place after `delayMs`. `failure`: of the job's code, which it died of. */
+  readonly onRestart: (how: string, delayMs: number, failure?: Fatal) => void;
   /** Other code serves from now on. */
   readonly onReloaded: (build: Build) => void;
   /** Other code cannot serve; what served before goes on. */
@@ -41,6 +42,12 @@ export class Fleet {
   #spare: Worker | undefined;
   #quarantine: Worker | undefined;
   #quarantineIdle: NodeJS.Timeout | undefined;
+  /** While it runs no worker is started for suspects: the last ones died before they were ready. */
+  #quarantineDelay: NodeJS.Timeout | undefined;
+  /** Why the job's code failed to set up, by the worker that is ended for it. */
+  readonly #failures = new WeakMap<Worker, Fatal>();
+  /** Digest of the graph that workers make of each code. */
+  readonly #graphs = new WeakMap<Build, string>();
   #nextNumber = 1;
   #failedStarts = 0;
   /** Workers in a row that died before they had answered for any message. */
@@ -73,7 +80,7 @@ export class Fleet {
   /** The worker for messages that may have killed one, started if there is none; undefined until it is ready. */
   quarantine(): Worker | undefined {
     clearTimeout(this.#quarantineIdle);
-    if (this.#quarantine === undefined && !this.#stopping) {
+    if (this.#quarantine === undefined && !this.#stopping && this.#quarantineDelay === undefined) {
       this.#quarantine = this.#spawn(true);
       this.#quarantine?.configure(this.#serving);
     }
@@ -110,19 +117,22 @@ export class Fleet {
       }, quarantineIdleMs);
       this.#quarantineIdle.unref();
     }
-    if (worker.inHand.size === 0 && this.#isRetired(worker)) this.#retire(worker);
+    if (worker.inHand.size === 0 && (this.#stopping || this.#isRetired(worker))) this.#retire(worker);
   }
 
+  /** Nothing more will come: workers that have nothing in hand tear down and exit, the others when they have answered. */
   drain(): void {
     this.#stopping = true;
+    clearTimeout(this.#quarantineDelay);
     this.#spare?.kill();
-    for (const worker of this.#workers) worker.drain(false);
+    for (const worker of this.#workers) worker.drain(worker.ready && worker.inHand.size === 0);
   }
 
-  /** Lets idle workers tear down and exit; the others, and whoever is left after `waitMs`, are ended. */
+  /** Lets workers that tear down come to their end; the others, and whoever is left after `waitMs`, are ended. */
   async stop(waitMs: number): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#quarantineIdle);
+    clearTimeout(this.#quarantineDelay);
     this.#spare?.kill();
     for (const worker of this.#workers) {
       if (worker.inHand.size > 0 || !worker.ready) worker.kill();
@@ -154,7 +164,9 @@ export class Fleet {
       return worker;
     } catch (error) {
       // No memory, no descriptor, no space: perhaps later.
-      if (!quarantine) this.#respawn(`it could not be started: ${String(error)}`, true);
+      const how = `it could not be started: ${String(error)}`;
+      if (quarantine) this.#delayQuarantine(how);
+      else this.#respawn(how, true);
       return undefined;
     }
   }
@@ -162,7 +174,7 @@ export class Fleet {
   #tooLarge(worker: Worker, bytes: number): void {
     const { memory } = this.options;
     const message = `its worker took ${toMebibytes(bytes)}, and may take ${toMebibytes(memory)} (workers.memory)`;
-    if (!worker.ready) {
+    if (!worker.wasReady) {
       const why = `a worker takes ${toMebibytes(bytes)} before it has done anything, and may take ${toMebibytes(memory)}`;
       worker.kill();
       if (!this.#everReady)
@@ -170,11 +182,11 @@ export class Fleet {
       return;
     }
     const [work] = worker.inHand.values();
-    worker.kill({ code: "OUT_OF_MEMORY", message, work, blocked: true });
+    worker.kill({ code: "OUT_OF_MEMORY", message, work, alone: worker.inHand.size === 1, blocked: true });
   }
 
   /** Starts a worker in the place of one that died; at longer and longer intervals while they die at once. */
-  #respawn(how: string, early: boolean): void {
+  #respawn(how: string, early: boolean, failure?: Fatal): void {
     if (early) this.#failedStarts += 1;
     // Once a worker was ready the job's code is known to load, and what ends workers comes from outside.
     if (!this.#everReady && this.#failedStarts >= maxFailedStarts) {
@@ -182,9 +194,8 @@ export class Fleet {
       this.options.onFatal({ code: "WORKER_START", message, stack: "" });
       return;
     }
-    const failures = Math.max(this.#failedStarts, this.#uselessWorkers);
-    const delay = failures === 0 ? 0 : Math.min(100 * 2 ** failures, longestRestartMs);
-    this.options.onRestart(how, delay);
+    const delay = this.#restartDelay();
+    this.options.onRestart(how, delay, failure);
     setTimeout(() => {
       const { workers } = this.options;
       // Other code may have brought its own workers meanwhile.
@@ -193,9 +204,26 @@ export class Fleet {
     }, delay);
   }
 
+  #restartDelay(): number {
+    const failures = Math.max(this.#failedStarts, this.#uselessWorkers);
+    return failures === 0 ? 0 : Math.min(100 * 2 ** failures, longestRestartMs);
+  }
+
+  /** The worker for suspects could not be made ready: they wait a while, and longer each time. */
+  #delayQuarantine(how: string, failure?: Fatal): void {
+    this.#failedStarts += 1;
+    const delay = this.#restartDelay();
+    this.options.onRestart(how, delay, failure);
+    this.#quarantineDelay = setTimeout(() => {
+      this.#quarantineDelay = undefined;
+      this.options.onReady();
+    }, delay);
+  }
+
   /** What workers tell; the rest of it passes to whoever uses the fleet. */
   readonly #own: Pick<WorkerEvents, "ready" | "fatal" | "died"> = {
     ready: (worker) => {
+      if (!this.#hasGraphOf(worker)) return;
       this.#failedStarts = 0;
       this.#everReady = true;
       if (worker.build === this.#coming) this.#takeOver(worker.build);
@@ -205,13 +233,26 @@ export class Fleet {
     fatal: (worker, failure) => {
       if (worker.build !== undefined && worker.build === this.#coming) this.#giveUp(worker.build, failure);
       // A setup that worked before fails for a passing reason: the worker is started again like one that died.
-      else if (this.#everReady && failure.code === "SETUP") worker.kill();
-      else if (worker.build === this.#serving) this.options.onFatal(failure);
+      else if (this.#everReady && failure.code === "SETUP") {
+        this.#failures.set(worker, failure);
+        worker.kill();
+      } else if (worker.build === this.#serving) this.options.onFatal(failure);
     },
     died: (worker, how) => {
       this.#died(worker, how);
     },
   };
+
+  /** Whether the worker has built the graph that the others of its code have. Ids are made of its names: else the job ends. */
+  #hasGraphOf({ build, graphDigest, number }: Worker): boolean {
+    if (build === undefined) return true;
+    const known = this.#graphs.get(build) ?? graphDigest;
+    this.#graphs.set(build, known);
+    if (known === graphDigest) return true;
+    const message = `worker ${number} has built another graph than the workers before it: build must be a pure function of the configuration`;
+    this.options.onFatal({ code: "GRAPH_DIFFERS", message, stack: "" });
+    return false;
+  }
 
   #takeOver(build: Build | undefined): void {
     if (build === undefined) return;
@@ -261,13 +302,16 @@ export class Fleet {
     if (this.#spare === worker) this.#spare = undefined;
     if (this.#quarantine === worker) this.#quarantine = undefined;
     if (worker.build !== undefined && retired) this.#tellRetired(worker.build);
-    if (this.#stopping || retired || worker.quarantine || worker.build === undefined) return;
-    if (coming) {
+    if (this.#stopping || retired || worker.build === undefined) return;
+    const failure = this.#failures.get(worker);
+    if (worker.quarantine) {
+      if (!worker.wasReady) this.#delayQuarantine(how, failure);
+    } else if (coming) {
       this.#giveUp(worker.build, { code: "WORKER_START", message: `its worker died (${how})`, stack: "" });
-      return;
+    } else {
+      if (!worker.useful) this.#uselessWorkers += 1;
+      this.#respawn(how, !worker.wasReady, failure);
     }
-    if (!worker.useful) this.#uselessWorkers += 1;
-    this.#respawn(how, !worker.ready);
   }
 
   #tellRetired(build: Build): void {

@@ -1,25 +1,29 @@
 import type { Work } from "./work.js";
 
+interface Waiting {
+  readonly work: Work;
+  readonly pass: () => void;
+}
+
 interface Lane {
   holder: Work;
-  readonly waiting: Work[];
+  readonly waiting: Waiting[];
 }
 
 /** Lets one message of each ordering key through at a time, in the order of receipt. */
 export class Lanes {
   readonly #lanes = new Map<string, Lane>();
 
-  constructor(readonly pass: (work: Work) => void) {}
-
-  enter(work: Work): void {
+  /** `pass` is called when it is the message's turn. */
+  enter(work: Work, pass: () => void): void {
     const key = work.delivery.orderingKey;
     const lane = key === "" ? undefined : this.#lanes.get(key);
     if (lane !== undefined) {
-      lane.waiting.push(work);
+      lane.waiting.push({ work, pass });
       return;
     }
     if (key !== "") this.#lanes.set(key, { holder: work, waiting: [] });
-    this.pass(work);
+    pass();
   }
 
   /** The message is finished with: if it held its lane, the next may pass. */
@@ -32,8 +36,8 @@ export class Lanes {
       this.#lanes.delete(key);
       return;
     }
-    lane.holder = next;
-    this.pass(next);
+    lane.holder = next.work;
+    next.pass();
   }
 
   /** The holder's lane is given up: takes out what waits behind it, so that order survives a later delivery. */
@@ -43,16 +47,20 @@ export class Lanes {
     if (lane === undefined) return [];
     if (lane.holder === work) {
       this.#lanes.delete(key);
-      return lane.waiting;
+      return worksOf(lane.waiting);
     }
-    const at = lane.waiting.indexOf(work);
-    return at < 0 ? [] : lane.waiting.splice(at).slice(1);
+    const at = lane.waiting.findIndex((each) => each.work === work);
+    return at < 0 ? [] : worksOf(lane.waiting.splice(at).slice(1));
   }
 
   /** Takes out everything that waits. */
   clear(): Work[] {
-    const waiting = [...this.#lanes.values()].flatMap((l) => l.waiting);
+    const waiting = [...this.#lanes.values()].flatMap((l) => worksOf(l.waiting));
     this.#lanes.clear();
     return waiting;
   }
+}
+
+function worksOf(waiting: readonly Waiting[]): Work[] {
+  return waiting.map(({ work }) => work);
 }

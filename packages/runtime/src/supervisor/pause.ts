@@ -21,6 +21,7 @@ const longestTrialMs = 60_000;
 export class Pause {
   readonly #failing = new Set<string>();
   #paused = false;
+  #closed = false;
   #delayMs = firstTrialMs;
   #callOff: () => void = () => undefined;
 
@@ -33,18 +34,23 @@ export class Pause {
   /** User code came to its end with a message. */
   succeeded(): void {
     this.#failing.clear();
-    if (!this.#paused) return;
-    this.close();
+    if (!this.#paused || this.#closed) return;
+    this.#callOff();
     this.#paused = false;
     this.#delayMs = firstTrialMs;
     this.options.onResume();
+  }
+
+  /** A message came to its end in a way that says nothing of whether others would fail: the next may be tried at once. */
+  undecided(): void {
+    if (this.#paused && !this.#closed) this.options.onTrial();
   }
 
   /** A message failed. Whether that may be charged. */
   failed(identity: string): boolean {
     const { after, onPause } = this.options;
     if (this.#paused) return false;
-    if (after === 0) return true;
+    if (after === 0 || this.#closed) return true;
     this.#failing.add(identity);
     if (this.#failing.size < after) return true;
     this.#paused = true;
@@ -53,7 +59,9 @@ export class Pause {
     return false;
   }
 
+  /** The job stops: whether it pauses does not change any more. */
   close(): void {
+    this.#closed = true;
     this.#callOff();
   }
 

@@ -61,6 +61,11 @@ export class Reporter {
     });
   }
 
+  /** The full stack of what ended a worker. */
+  broken(stack: string): void {
+    this.emit({ event: "log", severity: "ERROR", message: stack, job: this.job });
+  }
+
   /** What user code logged. */
   log(worker: number, work: Work | undefined, { severity, message, node, fieldsJson }: Log): void {
     const who =

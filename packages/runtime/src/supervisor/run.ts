@@ -130,12 +130,16 @@ class Life {
 
   async run(run: RunFolder | undefined): Promise<number> {
     const { config, directory, watched, ownsBuild } = this.options;
-    if (this.stopped.signal.aborted) return this.stoppedEarly();
+    if (this.#isStopped()) return this.stoppedEarly();
     const clients = connect(process.env["PUBSUB_EMULATOR_HOST"]);
     if (usesPubSub(config) && !(await this.#signIn(clients))) return this.#exitCode;
     const temporaryRoot = makeTemporaryRoot();
     const place = { bundles: import.meta.dirname, temporary: temporaryRoot, processors: availableParallelism() };
     const workers = await makeWorkers(config, place);
+    if (this.#isStopped()) {
+      removeQuietly(temporaryRoot);
+      return this.stoppedEarly();
+    }
     const over = new Promise<void>((resolve) => {
       this.#finish = resolve;
     });
@@ -193,7 +197,11 @@ class Life {
       this.#fail({ code: "PUBSUB_CREDENTIALS", message: `Pub/Sub: ${messageOf(error)} ${way}`, stack: "" });
       return false;
     }
-    return !this.stopped.signal.aborted;
+    return !this.#isStopped();
+  }
+
+  #isStopped(): boolean {
+    return this.stopped.signal.aborted;
   }
 
   #live() {

@@ -61,6 +61,11 @@ export class Settlement {
     this.#quiet = quiet;
   }
 
+  /** Whether something waits for its next attempt. */
+  get retrying(): boolean {
+    return this.#retries.size > 0;
+  }
+
   /** Takes out what waits for its next attempt. */
   takeRetries(): Work[] {
     const waiting = [...this.#retries.keys()];
@@ -78,7 +83,7 @@ export class Settlement {
   settle(work: Work, result: Result): Promise<void> {
     this.#parts.observer.attempted(result);
     if (work.leases.every((l) => l.lost)) {
-      this.#forget(work); // somebody else has it by now
+      this.#forgetLost(work);
       return Promise.resolve();
     }
     const { outcome } = result;
@@ -90,7 +95,8 @@ export class Settlement {
   #settleDone(work: Work, done: Done): Promise<void> {
     const { job, pause } = this.#parts;
     const passed = done.kind === Done_Kind.PASSED_THROUGH;
-    if (!passed) pause.succeeded();
+    if (passed) pause.undecided();
+    else pause.succeeded();
     const messages = passed ? [passing(work, job)] : done.outputs.map((output) => outgoing(work, output, job));
     const objects = done.objects.map((o) => ({ uri: o.uri, write: writeNames[o.write], size: Number(o.size) }));
     const more = done.reason === "" ? { objects } : { objects, reason: done.reason };
@@ -137,6 +143,7 @@ export class Settlement {
       await this.carryOut(parents.length > 1 ? { kind: "charge", reason } : { kind: "bury", reason }, work);
       return;
     }
+    this.#parts.pause.undecided();
     work.publishing = true;
     try {
       await Promise.all(parents.map(({ parent, output }) => output.publish(upstream(work, parent, job), work)));
@@ -153,11 +160,12 @@ export class Settlement {
 
   async carryOut(verdict: Verdict, work: Work, stack = ""): Promise<void> {
     if (work.leases.every((l) => l.lost)) {
-      this.#forget(work); // somebody else has it by now
+      this.#forgetLost(work);
       return;
     }
     switch (verdict.kind) {
       case "bury":
+        this.#parts.pause.undecided();
         await this.bury(work, verdict.reason, stack);
         break;
       case "charge":
@@ -232,8 +240,8 @@ export class Settlement {
     try {
       await deadLetters.publish(deadLetter(work, reason, job.jobName, this.#subscriptionOf(work)), work);
     } catch (error) {
-      if (error instanceof RejectedError)
-        this.#parts.reporter.trouble("DEAD_LETTER", `the dead letter was refused: ${error.message}`);
+      if (!(error instanceof RejectedError)) return; // the job stopped while it waited, and gives back what is in hand
+      this.#parts.reporter.trouble("DEAD_LETTER", `the dead letter was refused: ${error.message}`);
       this.#letGo(work, reason.message);
       return;
     }
@@ -265,7 +273,8 @@ export class Settlement {
 
   /** The message is delivered again, at once; so is what waits behind it for its ordering key. */
   async giveBack(work: Work, reason: string): Promise<void> {
-    if (!this.#parts.inHand.has(work)) return;
+    // Without a lease it is acknowledged already, and only the confirmation is waited for.
+    if (!this.#parts.inHand.has(work) || work.leases.length === 0) return;
     const leases = this.#parts.inHand.takeLeases(work);
     for (const next of this.#parts.lanes.abandon(work)) void this.giveBack(next, reason);
     this.#forget(work);
@@ -314,6 +323,11 @@ export class Settlement {
     if (running || work.publishing) return; // its end is looked at when it comes
     this.#retries.get(work)?.();
     this.#retries.delete(work);
+    this.#forgetLost(work);
+  }
+
+  /** Somebody else has the message by now, or will; what waits behind it for its ordering key must not go past it. */
+  #forgetLost(work: Work): void {
     for (const next of this.#parts.lanes.abandon(work)) void this.giveBack(next, "the message before it was lost");
     this.#forget(work);
   }

@@ -19,6 +19,7 @@ import { Settlement } from "./settlement.js";
 import type { Delivery } from "./source.js";
 import { Readiness, type Status } from "./status.js";
 import { judgeDeath } from "./verdicts.js";
+import { until } from "./waits.js";
 import type { Build, Worker } from "./worker.js";
 
 export interface SupervisorOptions {
@@ -36,12 +37,17 @@ export interface SupervisorOptions {
 
 /** Ids remembered as done. */
 const completedLimit = 100_000;
-/** How long idle workers may take to tear down. */
+/** How long workers may go on tearing down when nothing is in hand any more. */
 const teardownMs = 2_000;
-/** How long before the end of the grace period `ctx.signal` aborts. */
+/** How long before workers are ended `ctx.signal` aborts. */
 const lastWordMs = 500;
 /** How long giving back may take at the end; what it does not reach expires by itself. */
 const giveBackMs = 2_000;
+/** The part of the grace period that is kept for ending workers and giving back: whoever stops the job kills it when that is over. */
+const handBackShare = 1 / 6;
+const longestHandBackMs = 3_000;
+/** What each of both may take although the time is up. */
+const leastMs = 100;
 
 /** Receives messages, has workers process them, publishes what they put out, and only then acknowledges. */
 export class Supervisor {
@@ -54,15 +60,15 @@ export class Supervisor {
   readonly #outputs: Outputs;
   readonly #inHand = new InHand();
   readonly #completed = new Completed(completedLimit);
-  readonly #lanes = new Lanes((work) => {
-    this.#dispatcher.enqueue(work);
-  });
+  readonly #lanes = new Lanes();
   readonly #settlement: Settlement;
   readonly #pause: Pause;
   readonly #readiness = new Readiness();
   readonly #stopped = new AbortController();
   #lastId = 0n;
   #hurried = false;
+  /** The job pauses, and receives until there is a message to try. */
+  #wantsTrial = false;
 
   constructor(readonly options: SupervisorOptions) {
     const { config, edges, clock, observer } = options;
@@ -96,6 +102,7 @@ export class Supervisor {
   }
 
   start(): void {
+    if (this.#draining) return; // it was told to stop before
     const { emit, fleet } = this.options;
     emit({ event: "starting", job: this.#job.jobName, version: runtimeVersion, workers: fleet.workers });
     this.#dispatcher.start();
@@ -132,16 +139,18 @@ export class Supervisor {
     if (this.#draining) return;
     this.#readiness.phase = "draining";
     this.#pause.close();
-    const end = this.#clock.now() + this.#config.job_config.delivery.grace_period_ms;
+    const { grace_period_ms: grace } = this.#config.job_config.delivery;
+    const end = this.#clock.now() + grace;
+    const lastAnswer = end - Math.min(grace * handBackShare, longestHandBackMs);
     this.options.emit({ event: "draining", job: this.#job.jobName, in_hand: this.#inHand.size, reason });
     const quiet = Promise.all(this.#sources.all.map((source) => source.stopPulling()));
     this.#settlement.drain(quiet);
     const unbegun = [...this.#dispatcher.drain(), ...this.#lanes.clear(), ...this.#settlement.takeRetries()];
     for (const work of unbegun) void this.#settlement.giveBack(work, "the job is stopping");
-    await this.#untilEmpty(end - lastWordMs);
+    await this.#untilEmpty(lastAnswer - lastWordMs);
     this.#dispatcher.cancelAll("the grace period is over");
-    await this.#untilEmpty(end);
-    await this.#stop(quiet);
+    await this.#untilEmpty(lastAnswer);
+    await this.#stop(quiet, end);
   }
 
   /** Ends the grace period: what is in hand is given back at once. */
@@ -151,29 +160,19 @@ export class Supervisor {
   }
 
   /** Until nothing is in hand, but no longer than `time`, and not once the job stops at once. */
-  async #untilEmpty(time: number): Promise<void> {
-    const { signal } = this.#stopped;
-    if (signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      const end = () => {
-        callOff();
-        signal.removeEventListener("abort", end);
-        resolve();
-      };
-      const callOff = this.#clock.after(Math.max(0, time - this.#clock.now()), end);
-      signal.addEventListener("abort", end);
-      void this.#inHand.empty().then(end);
-    });
+  #untilEmpty(time: number): Promise<void> {
+    return until(this.#clock, time, this.#inHand.empty(), this.#stopped.signal);
   }
 
-  async #stop(quiet: Promise<unknown>): Promise<void> {
+  async #stop(quiet: Promise<unknown>, end: number): Promise<void> {
+    const halfOfTheRest = () => Math.max(leastMs, (end - this.#clock.now()) / 2);
     this.#stopped.abort();
     this.#outputs.close();
-    await this.#dispatcher.stop(teardownMs);
+    await this.#dispatcher.stop(Math.min(teardownMs, halfOfTheRest()));
     const why = this.#hurried ? "the job was stopped at once" : "the grace period is over";
     const left = this.#inHand.all().map((work) => this.#settlement.giveBack(work, why));
     const late = quiet.then(() => this.#settlement.givenBackAll());
-    await this.#within(giveBackMs, Promise.all([...left, late]));
+    await until(this.#clock, this.#clock.now() + Math.min(giveBackMs, halfOfTheRest()), Promise.all([...left, late]));
     for (const source of this.#sources.all) await source.close();
     this.options.emit({
       event: "stopped",
@@ -181,17 +180,6 @@ export class Supervisor {
       done: this.#settlement.done,
       given_back: this.#settlement.givenBack,
       batch: !this.#config.pipeline_options.streaming,
-    });
-  }
-
-  /** Waits for `work`, but no longer than `ms`. */
-  async #within(ms: number, work: Promise<unknown>): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const callOff = this.#clock.after(ms, resolve);
-      void work.finally(() => {
-        callOff();
-        resolve();
-      });
     });
   }
 
@@ -253,9 +241,11 @@ export class Supervisor {
         concurrency: this.#config.job_config.workers.concurrency,
         timeoutMs: this.#config.job_config.delivery.timeout_ms,
         onFatal,
-        onRestart: (how, delayMs) => {
+        onRestart: (how, delayMs, failure) => {
           observer.restarted();
-          this.#reporter.trouble("WORKER_RESTART", `a worker died (${how}); another is started in ${delayMs} ms`);
+          const why = failure === undefined ? how : `${failure.code}: ${failure.message}`;
+          this.#reporter.trouble("WORKER_RESTART", `a worker died (${why}); another is started in ${delayMs} ms`);
+          if (failure !== undefined) this.#reporter.broken(failure.stack);
         },
         onReloaded: ({ directory }) => {
           emit({ event: "reloaded", job: this.#job.jobName, directory });
@@ -296,9 +286,13 @@ export class Supervisor {
         this.options.emit({ event: "paused", severity: "ERROR", job: this.#job.jobName, failed, message });
       },
       onTrial: () => {
-        this.#dispatcher.tryOne();
+        if (this.#dispatcher.tryOne() || this.#settlement.retrying) return;
+        // What was in hand came to its end, or was lost: without a message to try the job would pause for ever.
+        this.#wantsTrial = true;
+        for (const source of this.#sources.all) source.resume();
       },
       onResume: () => {
+        this.#wantsTrial = false;
         this.#readiness.paused = "";
         this.#dispatcher.goOn();
         for (const source of this.#sources.all) source.resume();
@@ -333,6 +327,14 @@ export class Supervisor {
     const intake = takeIn(delivery, receipt, this.#config, this.#job);
     this.options.observer.received(intake.work);
     if (this.#inHand.take(intake.work) !== undefined) this.#admit(intake);
+    if (this.#wantsTrial) this.#tryReceived();
+  }
+
+  /** While the job pauses: the first message that came is tried, and no more are received. */
+  #tryReceived(): void {
+    this.#wantsTrial = false;
+    for (const source of this.#sources.all) source.pause();
+    this.#dispatcher.tryOne();
   }
 
   #admit(intake: Intake): void {
@@ -343,18 +345,24 @@ export class Supervisor {
     }
     switch (intake.decision) {
       case "process":
-        this.#lanes.enter(work);
+        this.#lanes.enter(work, () => {
+          this.#dispatcher.enqueue(work);
+        });
         break;
       case "drop":
         void this.#settlement.finish(work, "not-for-this-job", { reason: intake.reason });
         break;
+      // What goes on by itself waits for what came before it, too.
       case "pass":
-        void this.#settlement.publishAndFinish(work, [passing(work, this.#job)], "passed-through", {
-          reason: intake.reason,
+        this.#lanes.enter(work, () => {
+          const messages = [passing(work, this.#job)];
+          void this.#settlement.publishAndFinish(work, messages, "passed-through", { reason: intake.reason });
         });
         break;
       case "undecodable":
-        void this.#settlement.bury(work, { code: "UNDECODABLE", message: intake.reason, node: "" });
+        this.#lanes.enter(work, () => {
+          void this.#settlement.bury(work, { code: "UNDECODABLE", message: intake.reason, node: "" });
+        });
         break;
     }
   }

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
@@ -9,6 +8,7 @@ import {
   Failure_Kind,
   type Input,
   Object_Write,
+  type Ready,
   type Result,
   type SupervisorFrame,
   SupervisorFrameSchema,
@@ -17,6 +17,7 @@ import {
 import { encodeMessage } from "../message/index.js";
 import { supervisorFrames, workerFrames } from "../protocol/codec.js";
 import { FrameChannel, piecesOf, ProtocolError, protocolVersion } from "../protocol/frames.js";
+import { eachLine } from "./printed-lines.js";
 import { Tickets } from "./tickets.js";
 import type { Limits } from "../limits.js";
 import type { Work } from "./work.js";
@@ -42,11 +43,17 @@ export class WorkerProcess implements Worker {
   killing: Killing | undefined;
   build: Build | undefined;
   useful = false;
+  graphDigest = "";
   readonly #child: ChildProcess;
   readonly #channel: FrameChannel<SupervisorFrame, WorkerFrame>;
   readonly #tickets: Tickets;
   #credit = 0;
+  #creditBytes = Infinity;
   #lastHeartbeat = Date.now();
+  /** It was killed, or has exited or closed its pipe: what it is given from now on it will not begin. */
+  #ending = false;
+  /** It was told to tear down and exit. */
+  #final = false;
   /** How it broke the protocol, for which it is ended. */
   #breach: string | undefined;
 
@@ -91,11 +98,19 @@ export class WorkerProcess implements Worker {
   }
 
   get ready(): boolean {
+    return this.#credit > 0 && !this.#ending;
+  }
+
+  get wasReady(): boolean {
     return this.#credit > 0;
   }
 
   get room(): number {
-    return Math.max(0, this.#credit - this.inHand.size);
+    return this.ready ? Math.max(0, this.#credit - this.inHand.size) : 0;
+  }
+
+  get roomBytes(): number {
+    return this.#creditBytes - [...this.inHand.values()].reduce((sum, { delivery }) => sum + delivery.data.length, 0);
   }
 
   /** Without a heartbeat for a while its event loop is blocked. */
@@ -134,6 +149,8 @@ export class WorkerProcess implements Worker {
   }
 
   drain(final: boolean): void {
+    if (this.#final) return;
+    this.#final = final;
     this.#send({ case: "drain", value: { final } });
   }
 
@@ -143,6 +160,7 @@ export class WorkerProcess implements Worker {
 
   kill(why?: Killing): void {
     this.killing ??= why;
+    this.#ending = true;
     if (this.#child.pid === undefined) return;
     try {
       process.kill(-this.#child.pid, "SIGKILL");
@@ -162,7 +180,7 @@ export class WorkerProcess implements Worker {
       ["stderr", stderr],
     ] as const) {
       if (stream === null) continue;
-      createInterface({ input: stream, crlfDelay: Infinity }).on("line", (line) => {
+      eachLine(stream, (line) => {
         this.events.printed(this, name, line);
       });
     }
@@ -212,9 +230,7 @@ export class WorkerProcess implements Worker {
         }
         break;
       case "ready":
-        if (frame.value.credit === 0) throw new ProtocolError("it is ready for nothing (credit 0)");
-        this.#credit = frame.value.credit;
-        this.events.ready(this);
+        this.#becomeReady(frame.value);
         break;
       case "fatal":
         if (frame.value.failure === undefined) throw new ProtocolError("a fatal error that says nothing");
@@ -249,6 +265,15 @@ export class WorkerProcess implements Worker {
       case undefined:
         break;
     }
+  }
+
+  #becomeReady({ credit, creditBytes, graphDigest }: Ready): void {
+    if (credit === 0) throw new ProtocolError("it is ready for nothing (credit 0)");
+    if (this.#credit > 0) throw new ProtocolError("it is ready a second time");
+    this.#credit = credit;
+    this.#creditBytes = creditBytes === 0n ? Infinity : Number(creditBytes);
+    this.graphDigest = graphDigest;
+    this.events.ready(this);
   }
 
   #withWork(id: bigint, then: (work: Work) => void): void {

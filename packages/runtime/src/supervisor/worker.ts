@@ -16,6 +16,8 @@ export interface Killing {
   readonly message: string;
   /** The message that gave the reason; absent when it cannot be told which one did. */
   readonly work: Work | undefined;
+  /** It had no other message in hand. */
+  readonly alone: boolean;
   /** Its event loop was blocked, so that any of its messages may be the reason. */
   readonly blocked: boolean;
 }
@@ -29,9 +31,16 @@ export interface Worker {
   readonly quarantine: boolean;
   readonly inHand: ReadonlyMap<bigint, Work>;
   readonly build: Build | undefined;
+  /** It takes messages. */
   readonly ready: boolean;
+  /** It has been ready, whatever became of it since. */
+  readonly wasReady: boolean;
   /** How many messages more it can take. */
   readonly room: number;
+  /** How many bytes of them. One message it takes whatever its size, when it has none. */
+  readonly roomBytes: number;
+  /** Of the graph that it has built; empty before it was ready. */
+  readonly graphDigest: string;
   /** Whether it has answered for a message yet. */
   readonly useful: boolean;
   readonly killing: Killing | undefined;

@@ -18,6 +18,8 @@ export class MemoryEdges implements Edges {
   readonly givenBack = new Set<string>();
   #handlers: SourceHandlers | undefined;
   readonly #ids = new Map<Lease, string>();
+  /** What came while the job received nothing; undefined while it does. */
+  #kept: Omit<Delivery, "lease">[] | undefined;
 
   constructor(
     readonly inputs: readonly string[],
@@ -25,6 +27,10 @@ export class MemoryEdges implements Edges {
   ) {}
 
   deliver(message: Omit<Delivery, "lease">): void {
+    if (this.#kept !== undefined) {
+      this.#kept.push(message);
+      return;
+    }
     const lease: Lease = { source: this.#source, ackId: message.messageId, confirmedUntil: Infinity, lost: false };
     this.#ids.set(lease, message.messageId);
     this.#handlers?.onDelivery({ ...message, lease });
@@ -52,8 +58,15 @@ export class MemoryEdges implements Edges {
     start: () => {
       for (const input of this.inputs) this.#handlers?.onConnected(input);
     },
-    pause: () => undefined,
-    resume: () => undefined,
+    pause: () => {
+      this.#kept ??= [];
+    },
+    resume: () => {
+      const kept = this.#kept ?? [];
+      this.#kept = undefined;
+      // A job that takes one of them may pause again with it.
+      for (const message of kept) this.deliver(message);
+    },
     stopPulling: () => Promise.resolve(),
     close: () => undefined,
     acknowledge: (lease) => {

@@ -33,6 +33,8 @@ const limits = new RemoteLimits(
     outbox.release(ticket);
   },
 );
+/** Bytes of messages that are in hand at once: without a bound, many of the largest would take more than the code that works on them. */
+const creditBytes = 64 * 1024 * 1024;
 let performer: Performer | undefined;
 
 async function configure(frame: Configure): Promise<void> {
@@ -42,7 +44,7 @@ async function configure(frame: Configure): Promise<void> {
     const graph = await layOut(job, config);
     const store = makeStore(config.pipeline_options.project);
     performer = await Performer.make({ job, graph, config, store, clock: realClock, limits });
-    outbox.ready(performer.digest, frame.concurrency);
+    outbox.ready(performer.digest, frame.concurrency, creditBytes);
     setInterval(() => {
       outbox.heartbeat();
     }, frame.heartbeatMs);

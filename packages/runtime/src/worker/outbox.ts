@@ -30,8 +30,8 @@ export class Outbox {
     this.#send({ case: "hello", value: { protocol, runtimeVersion, pid: process.pid } });
   }
 
-  ready(graphDigest: string, credit: number): void {
-    this.#send({ case: "ready", value: { graphDigest, credit } });
+  ready(graphDigest: string, credit: number, creditBytes: number): void {
+    this.#send({ case: "ready", value: { graphDigest, credit, creditBytes: BigInt(creditBytes) } });
   }
 
   fatal(failure: Failure): void {
