@@ -267,7 +267,8 @@ describe("a batch job that was interrupted", () => {
     writeBatchJob(job);
     const elements = numbered(300);
     writeElements(job, elements);
-    const first = user.start(["job", "run", "--direct-runner", "--json"], job);
+    // Slow enough that it is not done when it is killed.
+    const first = user.start(["job", "run", "--direct-runner", "--json", "-O", "job_config.pause=100"], job);
     while (first.stdout.split('"event":"outcome"').length < 40 * round) await sleep(5);
     for (const line of user.processes()) process.kill(Number(line.split(" ")[0]), "SIGKILL");
     await first.finished;

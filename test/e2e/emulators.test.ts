@@ -284,7 +284,8 @@ describe("klio emulators exec", () => {
   });
 
   it("lets go wrong what it is told to", async () => {
-    const script = `
+    // Once as many are there as are wanted, it waits a little for what would be too many.
+    const script = (wanted: number) => `
       import { PubSub } from "@google-cloud/pubsub";
       const client = new PubSub();
       const [topic] = await client.createTopic("faulty");
@@ -292,15 +293,19 @@ describe("klio emulators exec", () => {
       for (let i = 0; i < 20; i++) await topic.publishMessage({ data: Buffer.from(String(i)) });
       let n = 0;
       subscription.on("message", (m) => { n++; m.ack(); });
-      setTimeout(async () => { console.log(n); process.exit(0); }, 3000);
+      const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+      for (let i = 0; i < 400 && n < ${wanted}; i++) await wait(50);
+      await wait(1000);
+      console.log(n);
+      process.exit(0);
     `;
-    const run = (...flags: string[]) =>
+    const run = (wanted: number, ...flags: string[]) =>
       user.klio(
-        ["emulators", "exec", ...flags, "--", process.execPath, "--input-type=module", "-e", script],
+        ["emulators", "exec", ...flags, "--", process.execPath, "--input-type=module", "-e", script(wanted)],
         process.cwd(),
       );
-    expect(Number((await run()).stdout)).toBe(20);
-    const faulty = await run("--fault", "duplicate=1");
+    expect(Number((await run(20)).stdout)).toBe(20);
+    const faulty = await run(40, "--fault", "duplicate=1");
     expect(Number(faulty.stdout)).toBe(40);
     expect(faulty.stderr).toMatch(/the same faults again: --fault-seed \d+/);
   });

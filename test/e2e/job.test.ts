@@ -159,12 +159,15 @@ describe("a job made from `streaming`", () => {
     const text = await readFile(path, "utf8");
     await writeFile(
       path,
-      text.replace("ctx.logger.info", "await new Promise((r) => setTimeout(r, 7_000));\n      ctx.logger.info"),
+      text.replace(
+        "ctx.logger.info",
+        'ctx.logger.info("it is in hand");\n      await new Promise((r) => setTimeout(r, 7_000));\n      ctx.logger.info',
+      ),
     );
     const run = user.start(["job", "run", "--direct-runner"], job);
     await run.until("is ready");
     await user.klio(["message", "publish", "slow"], job);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await run.until("it is in hand");
     const { code, stderr } = await run.stop("SIGINT");
     expect(stderr).toContain("slow processed");
     expect(code).toBe(0);

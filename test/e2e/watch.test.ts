@@ -1,5 +1,5 @@
 import { readdirSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { User } from "../support/klio.js";
@@ -16,11 +16,17 @@ beforeEach(async () => {
 
 afterEach(() => user.remove());
 
+/** Replaces a file at once, as many editors do: one that is saved in place is empty first, and a build may see it so. */
+async function save(file: string, text: string): Promise<void> {
+  const whole = join(user.home, "saved");
+  await writeFile(whole, text);
+  await rename(whole, join(job, file));
+}
+
 async function edit(file: string, from: string, to: string): Promise<void> {
-  const path = join(job, file);
-  const text = await readFile(path, "utf8");
+  const text = await readFile(join(job, file), "utf8");
   expect(text).toContain(from);
-  await writeFile(path, text.replace(from, to));
+  await save(file, text.replace(from, to));
 }
 
 const watch = (...flags: string[]) => user.start(["job", "run", "--direct-runner", "--watch", ...flags], job);
@@ -129,7 +135,7 @@ describe("job run --watch", () => {
     await run.until("is ready");
     await edit("src/transforms.ts", "{options.greeting}, ", "{options.greeting}; ");
     await run.until("the new code is in service");
-    await writeFile(join(job, "src/transforms.ts"), await readFile(join(job, "src/transforms.ts"), "utf8"));
+    await save("src/transforms.ts", await readFile(join(job, "src/transforms.ts"), "utf8"));
     await edit("klio-job.yaml", "# The job's own keys", "# The job's very own keys");
     await publish("ada");
     expect(run.stderr.match(/the new code is in service/g)).toHaveLength(1);
@@ -138,10 +144,10 @@ describe("job run --watch", () => {
     const lost = config
       .replace(/ {8}topic: .*my-job-input\n/, "")
       .replace("subscriptions/my-job-input-my-job", "subscriptions/missing-one");
-    await writeFile(join(job, "klio-job.yaml"), lost);
+    await save("klio-job.yaml", lost);
     await run.until("the job has ended; it starts again when something is saved");
     expect(run.stderr).toContain("missing-one");
-    await writeFile(join(job, "klio-job.yaml"), config);
+    await save("klio-job.yaml", config);
     await run.until(/the job has ended[^]*is ready/);
     expect((await publish("bob")).code).toBe(0);
     await run.stop();

@@ -5,6 +5,7 @@ import { encodeMessage, requestMessage } from "@klio/runtime/message";
 import { afterEach, describe, expect, it } from "vitest";
 import { isRunning } from "../support/processes.js";
 import { Rig, type RigOptions, root } from "../support/rig.js";
+import { freePort } from "../support/targets.js";
 
 const job = join(root, "test/fixtures/jobs/faults");
 let rig: Rig;
@@ -122,7 +123,7 @@ describe("a worker", () => {
         "  workers: {count: 1, concurrency: 1}\n  delivery: {attempts: 1, ack_deadline: 10s, dead_letter: DEAD}",
     });
     await rig.publish(["escape-1", "ok-1"]);
-    await rig.untilDone(2, 7_000);
+    await rig.untilDone(2, 30_000);
     expect(rig.outcomes("dead-letter")).toMatchObject([{ element: "escape-1", code: "WORKER_DIED" }]);
     expect(await rig.stop()).toBe(0);
   });
@@ -148,6 +149,7 @@ describe("storage that does not answer", () => {
   it("costs no message its attempts", async () => {
     await start({
       jobConfig: "  delivery: {attempts: 1, retry_delay: 50ms, ack_deadline: 10s, dead_letter: DEAD}",
+      storagePort: await freePort(),
     });
     const { port, root: folder } = rig.storage;
     await rig.storage.close();

@@ -56,8 +56,9 @@ describe("an event file in Cloud Storage is read whole", () => {
   it.each<StorageFaultKind>(["resetDownload", "truncateDownload", "serviceUnavailable"])("beside %s", async (fault) => {
     struck = [];
     const seed = printedSeed();
-    for (let round = 0; round < 20 && struck.length === 0; round += 1) {
-      emulator.setFaults({ seed: seed + round, [fault]: 0.3, afterBytes: 50_000 });
+    // Seldom enough that no eight tries in a row are struck, and rounds enough that one of them is.
+    for (let round = 0; round < 200 && struck.length === 0; round += 1) {
+      emulator.setFaults({ seed: seed + round, [fault]: 0.1, afterBytes: 50_000 });
       expect(await read("plain.txt")).toEqual(lines);
     }
     emulator.setFaults({});

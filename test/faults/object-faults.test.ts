@@ -27,7 +27,7 @@ setMaxListeners(0, signal);
 const soak = process.env["KLIO_SOAK"] !== undefined;
 const rounds = soak ? 300 : 15;
 /** Each download that stalls costs its client's patience. */
-const timeoutMs = soak ? 600_000 : 60_000;
+const timeoutMs = soak ? 600_000 : 180_000;
 const kibi = 1024;
 /**
  * Objects of a few hundred kibibytes go up in pieces and down in parts, and a fault is over in no time. A piece that is refused costs
@@ -149,7 +149,8 @@ describe("an object is written once and whole, and read as it is", () => {
     const seed = Number(process.env["KLIO_SEED"] ?? randomInt(2 ** 31));
     console.log(`corruptDownload: KLIO_SEED=${seed}`);
     let refused = 0;
-    for (let i = 0; i < rounds; i += 1) {
+    // How many streams are refused is a matter of chance: on goes the search for the first.
+    for (let i = 0; i < rounds || (refused === 0 && i < 20 * rounds); i += 1) {
       const data = all.subarray(i, i + (sizes[i % sizes.length] ?? 0));
       await store.write(at(`object-${i}`), data, writing(), signal);
       // A large one comes in ten parts, each of which may be the wrong one.
@@ -166,7 +167,7 @@ describe("an object is written once and whole, and read as it is", () => {
       }
       emulator.setFaults({});
     }
-    console.log(`struck ${struck.length} times; ${refused} of ${rounds} streams refused`);
+    console.log(`struck ${struck.length} times; ${refused} streams refused`);
     expect(refused).toBeGreaterThan(0);
   });
 

@@ -35,7 +35,7 @@ async function run(environment: NodeJS.ProcessEnv = {}): Promise<void> {
 }
 
 /** Publishes, and waits for every message's end. Returns their ids. */
-async function send(elements: readonly string[], ms = 20_000): Promise<readonly string[]> {
+async function send(elements: readonly string[], ms = 50_000): Promise<readonly string[]> {
   const ids = await rig.publish(elements);
   const acknowledged = () => ids.filter((id) => rig.count("acknowledge", "fault-in-job", id) > 0);
   await rig.until(() => acknowledged().length === ids.length, `${elements.join(", ")} acknowledged`, ms);
@@ -129,7 +129,7 @@ describe("a supervisor whose worker's frames are damaged", () => {
     const count = soak ? 300 : 12;
     const kinds = ["unfinished-0", ...["random", "damaged"].flatMap((k) => range(count).map((i) => `${k}-${i}`))];
     const elements = [...kinds, ...range(count).map((i) => `ok-${i}`)];
-    await send(elements, soak ? 1_800_000 : 55_000);
+    await send(elements, soak ? 1_800_000 : 240_000);
     for (const element of elements)
       expect(["processed", "dead-letter", "skipped", "passed-through"]).toContain(outcomeOf(element)?.["outcome"]);
     expect(await rig.stop()).toBe(0);

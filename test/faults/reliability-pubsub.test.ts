@@ -3,6 +3,7 @@ import type { Faults } from "@klio/emulators";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Rig, root } from "../support/rig.js";
 import { printedSeed, soak } from "../support/seed.js";
+import { freePort } from "../support/targets.js";
 
 const messages = soak ? 1_000 : 40;
 
@@ -37,6 +38,7 @@ describe("the job does its work beside", () => {
       job: join(root, "test/fixtures/jobs/faults"),
       jobConfig: "  workers: {count: 2, concurrency: 4}\n  delivery: {ack_deadline: 10s, dead_letter: DEAD}",
       environment: { SLOW_MS: "50" },
+      pubsub: { port: await freePort() }, // a broker that starts anew gives it up and takes it again
     });
     await rig.run();
   });

@@ -17,6 +17,8 @@ beforeEach(async () => {
 afterEach(() => user.remove());
 
 const saves = 100;
+/** Messages that may wait for their end: what a slow machine is behind with must be done in the end, too. */
+const maxOpen = 500;
 
 /** A transform that notes each start of itself, works a little, and says which version of the code made its output. */
 const code = (version: number) => `import { appendFileSync } from "node:fs";
@@ -33,14 +35,17 @@ export const greet = (_: { readonly greeting: string }) =>
   });
 `;
 
-async function publishUntil(stop: AbortSignal, client: PubSub): Promise<string[]> {
+/** `done` counts the messages that have their end. */
+async function publishUntil(stop: AbortSignal, client: PubSub, done: () => number): Promise<string[]> {
   const topic = client.topic("my-job-input", { batching: { maxMilliseconds: 1 } });
   const elements: string[] = [];
   const published: Promise<string>[] = [];
   while (!stop.aborted) {
-    const element = `m${elements.length}`;
-    elements.push(element);
-    published.push(topic.publishMessage({ data: encodeMessage(requestMessage({ element })) }));
+    if (elements.length - done() < maxOpen) {
+      const element = `m${elements.length}`;
+      elements.push(element);
+      published.push(topic.publishMessage({ data: encodeMessage(requestMessage({ element })) }));
+    }
     await sleep(15);
   }
   await Promise.all(published);
@@ -76,7 +81,7 @@ it(`of ${saves} saves under load none loses a message or repeats one`, async () 
   });
 
   const stop = new AbortController();
-  const publishing = publishUntil(stop.signal, client);
+  const publishing = publishUntil(stop.signal, client, () => sent.length);
   await saveAll(run, transforms, fc.sample(fc.noBias(fc.integer({ min: 0, max: 99 })), { seed, numRuns: saves }));
   const version = (element: string) =>
     Number(readFileSync(join(job, ".klio/storage/test-project-output/my-job", `${element}.txt`), "utf8").split(" ")[1]);
@@ -110,10 +115,10 @@ it(`of ${saves} saves under load none loses a message or repeats one`, async () 
   expect((await run.stop()).code).toBe(0);
   expect(await user.processesLeft()).toEqual([]);
   expect(user.leftovers()).toEqual([]);
-}, 180_000);
+}, 600_000);
 
 async function until(condition: () => boolean, what: string, run: Running): Promise<void> {
-  const end = Date.now() + 20_000;
+  const end = Date.now() + 60_000;
   while (!condition()) {
     if (Date.now() > end) {
       const tail = run
@@ -122,6 +127,6 @@ async function until(condition: () => boolean, what: string, run: Running): Prom
         .slice(-12);
       throw new Error(`waited in vain for: ${what}\n${tail.map((e) => JSON.stringify(e)).join("\n")}\n${run.stderr}`);
     }
-    await sleep(5);
+    await sleep(50);
   }
 }

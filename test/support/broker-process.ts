@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Ledger } from "./ledger/ledger.js";
 import { type RigBroker, root } from "./rig.js";
+import { freePort } from "./targets.js";
 
 const library = join(root, "dist/emulators/index.js");
 
@@ -31,7 +32,7 @@ export class BrokerProcess implements RigBroker {
   /** `directory`: where it keeps what it has; without, that ends with it. */
   static async start(ledger: Ledger, folder: string, directory?: string): Promise<BrokerProcess> {
     writeFileSync(join(folder, "broker.mjs"), program);
-    const { child, address } = await launch(ledger, folder, directory, 0);
+    const { child, address } = await launch(ledger, folder, directory, await freePort());
     return new BrokerProcess(ledger, folder, directory, child, address);
   }
 

@@ -84,7 +84,7 @@ export class User {
   }
 
   /** Waits until no process of this user is left; returns those that stay. */
-  async processesLeft(ms = 5_000): Promise<string[]> {
+  async processesLeft(ms = 20_000): Promise<string[]> {
     const end = Date.now() + ms;
     while (this.processes().length > 0 && Date.now() < end) await sleep(50);
     return this.processes();

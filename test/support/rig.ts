@@ -38,6 +38,8 @@ export interface RigOptions extends Omit<RigJobOptions, "runtime" | "root"> {
   /** Default: embedded, in memory. */
   readonly broker?: (ledger: Ledger, folder: string) => Promise<RigBroker>;
   readonly pubsub?: PubSubOptions;
+  /** Where the storage listens, which may go and come back there. Default: any free port. */
+  readonly storagePort?: number;
   /** A command that runs the job's command, given as further arguments; for the job's folder of temporary files. */
   readonly wrapper?: (temporary: string) => readonly string[];
 }
@@ -88,7 +90,8 @@ export class Rig {
     const ledger = new Ledger(join(folder, "ledger.jsonl"));
     ledger.append(begin);
     const broker = await (options.broker?.(ledger, folder) ?? startNotedPubSub(ledger, options.pubsub));
-    const storage = await startNotedStorage(ledger, { root: join(folder, "storage") });
+    const port = options.storagePort ?? 0;
+    const storage = await startNotedStorage(ledger, { root: join(folder, "storage"), port });
     for (const bucket of ["fault-in", "fault-out"]) mkdirSync(join(storage.root, bucket));
     const rig = new Rig(folder, ledger, broker, storage, clientOf(broker), directory, options);
     mkdirSync(rig.temporary());
