@@ -219,6 +219,23 @@ describe("OpenTelemetry", () => {
   });
 });
 
+describe("a teardown that throws", () => {
+  it.each(["{count: 1, limits: {gpu: 1}}", "{mode: inline, limits: {gpu: 1}}"])(
+    "is logged with its node, and keeps no other from running: %s",
+    async (workers) => {
+      await start(workers, { environment: { TEARDOWN: "fails" } });
+      await rig.publish(["ok-1"]);
+      await rig.untilDone(1);
+      expect(await rig.stop()).toBe(0);
+      expect(readFileSync(join(rig.folder, "torn-down"), "utf8")).toMatch(/^\d+\n$/);
+      const logged = rig.events
+        .filter((e) => e.event === "log" && e["severity"] === "WARNING")
+        .map((e) => e["message"]);
+      expect(logged).toContain("teardown of node measure failed: Error: the model does not close");
+    },
+  );
+});
+
 describe("an inline job", () => {
   it("runs without worker processes, retries, dead-letters, and gives up calls that do not end", async () => {
     await start("{mode: inline, concurrency: 8, limits: {gpu: 8}}");

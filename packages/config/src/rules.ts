@@ -1,4 +1,4 @@
-import { parseDuration } from "./duration.js";
+import { longestDuration, parseDuration } from "./duration.js";
 import { deadLetterKind } from "./effective.js";
 import { parseQuantity } from "./units.js";
 import { entryNames } from "./overrides.js";
@@ -24,6 +24,7 @@ export function checkRules(config: Partial<Written>, report: Report): void {
   noRawPipeline(config, report);
   inlineFits(config, report);
   delaysFit(config, report);
+  durationsFit(config, report);
 }
 
 function needsProject(config: Partial<Written>, report: Report): void {
@@ -246,6 +247,17 @@ function delaysFit(config: Partial<Written>, report: Report): void {
   if (a === undefined || b === undefined || a <= b) return;
   const message = `delivery.retry_delay (${first}) is longer than delivery.max_retry_delay (${longest})`;
   report({ code: "CONFIG_VALUE", message, path: ["job_config", "delivery"] });
+}
+
+function durationsFit(config: Partial<Written>, report: Report): void {
+  const { delivery = {} } = config.job_config ?? {};
+  for (const key of ["retry_delay", "max_retry_delay", "timeout", "grace_period"] as const) {
+    const written: unknown = delivery[key];
+    const ms = typeof written === "string" ? parseDuration(written) : undefined;
+    if (ms === undefined || ms <= longestDuration.ms) continue;
+    const message = `delivery.${key} is at most ${longestDuration.text}, not ${String(written)}`;
+    report({ code: "CONFIG_VALUE", message, path: ["job_config", "delivery", key] });
+  }
 }
 
 function list<T extends object>(value: readonly T[] | undefined): readonly T[] {

@@ -8,8 +8,20 @@ export interface Clock {
   delay(ms: number, wake: () => void): () => void;
 }
 
+/** What Node's timers can wait for; one that is set for longer fires at once. */
+const longestTimerMs = 2 ** 31 - 1;
+
 function wakeLater(ms: number, wake: () => void): () => void {
-  const timer = setTimeout(wake, ms);
+  let left = ms;
+  const set = () => {
+    const part = Math.min(left, longestTimerMs);
+    left -= part;
+    return setTimeout(left > 0 ? goOn : wake, part);
+  };
+  const goOn = () => {
+    timer = set();
+  };
+  let timer = set();
   return () => {
     clearTimeout(timer);
   };

@@ -1,7 +1,7 @@
 import type { LimitClient } from "./engine/engine.js";
 
 interface Limit {
-  readonly size: number;
+  size: number;
   taken: number;
   readonly waiting: (() => void)[];
 }
@@ -23,7 +23,7 @@ export class Limits implements LimitClient {
           if (released) return;
           released = true;
           limit.taken -= 1;
-          limit.waiting.shift()?.();
+          letIn(limit);
         });
       };
       const leave = () => {
@@ -44,12 +44,21 @@ export class Limits implements LimitClient {
     });
   }
 
+  /** The number that was said last counts: code that is replaced while the job runs may say another. */
   #find(name: string, size: number): Limit {
     const known = this.#limits.get(name);
-    if (known !== undefined) return known;
-    // A name that is not configured is refused before the job runs; one place is the safe answer to a broken worker.
-    const made: Limit = { size: size > 0 ? size : (this.configured[name] ?? 1), taken: 0, waiting: [] };
-    this.#limits.set(name, made);
-    return made;
+    if (known === undefined) {
+      // A name that is not configured is refused before the job runs; one place is the safe answer to a broken worker.
+      const made: Limit = { size: size > 0 ? size : (this.configured[name] ?? 1), taken: 0, waiting: [] };
+      this.#limits.set(name, made);
+      return made;
+    }
+    if (size > 0) known.size = size;
+    letIn(known);
+    return known;
   }
+}
+
+function letIn(limit: Limit): void {
+  while (limit.taken < limit.size && limit.waiting.length > 0) limit.waiting.shift()?.();
 }

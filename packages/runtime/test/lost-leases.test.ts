@@ -22,7 +22,7 @@ async function supervise(job: Job) {
   const events: RuntimeEvent[] = [];
   const published: string[] = [];
   const givenBack: string[] = [];
-  const clock = new FakeClock(0);
+  const clock = new FakeClock(0, () => 0);
   let handlers: SourceHandlers | undefined;
   let confirm: () => void = nothing;
   let confirmed: Promise<void> = Promise.resolve();

@@ -4,7 +4,7 @@ import { FakeClock } from "../src/testing/fake-clock.js";
 
 function pauseOf(after: number) {
   const told: string[] = [];
-  const clock = new FakeClock(0);
+  const clock = new FakeClock(0, () => 0);
   const note = (what: string) => () => void told.push(what);
   const pause = new Pause({ after, clock, onPause: note("pause"), onTrial: note("trial"), onResume: note("resume") });
   return { pause, clock, told };

@@ -216,6 +216,7 @@ describe("retry", () => {
   it.each([
     [{ retry: { tries: 0 } }, "retry.tries is a whole number from 1, not 0"],
     [{ timeout: 0 }, "timeout is a whole number from 1, not 0"],
+    [{ timeout: "1001h" as const }, "timeout is at most 1000h, not 3603600000 ms"],
     [{ limit: 1.5 }, "limit is a whole number from 1, not 1.5"],
     [{ retry: { tries: 1, delay: "soon" as "1s" } }, 'retry.delay is like "500ms"'],
   ])("%j is refused", (more, message) => {

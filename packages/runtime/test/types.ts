@@ -46,6 +46,17 @@ export const generator = defineJob({ build: (input) => input.apply(several) });
 export const declared = defineJob({
   build: (input) => input.apply(defineTransform("json", { process: (item) => item.with(json({ a: [1, "b", null] })) })),
 });
+declare const maybe: { readonly a?: number } | undefined;
+export const absentWithin = json({ a: maybe?.a, b: null });
+// @ts-expect-error -- JSON has no undefined
+export const absent = json(undefined);
+// @ts-expect-error -- nor where it may be
+export const perhapsAbsent = json(maybe);
+export const present = maybe === undefined ? undefined : json(maybe);
+// @ts-expect-error -- nor functions
+export const callable = json(() => 1);
+// @ts-expect-error -- nor symbols
+export const symbol = json(Symbol("s"));
 export const nothing = defineJob({
   build: (input) => input.apply(defineTransform("none", { process: (item) => item.with(undefined) })),
 });

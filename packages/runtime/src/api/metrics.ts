@@ -10,7 +10,7 @@ export interface Metrics {
 }
 
 export interface Counter {
-  /** Adds to the counter. Default: 1. Throws a TypeError for what is no finite number. */
+  /** Adds to the counter. Default: 1. Throws a TypeError for what is no finite number, or below zero. */
   inc(by?: number): void;
 }
 

@@ -7,9 +7,10 @@ import { messageOf } from "../error-message.js";
 import { OvertakenError } from "../objects/upload-rule.js";
 import type { CallScope } from "./call-scope.js";
 import { CallContext } from "./context.js";
+import { Generated, isAsyncIterable } from "./generated.js";
 import type { UserCall } from "./item-objects.js";
 import { NodeError } from "./node-error.js";
-import { inNodeSpan } from "./tracing.js";
+import { CallSpan } from "./tracing.js";
 import { CallTimeout, Turns } from "./turns.js";
 
 /** Takes what user code puts out. A promise where that takes a while. */
@@ -26,43 +27,39 @@ export async function callNode(scope: CallScope, node: GraphNode, item: Item<unk
   for (; ; call.attempt += 1) {
     scope.input.cancellation.throwIfAborted();
     turns.begin();
+    const span = new CallSpan(node.path);
     let value: unknown;
+    let several: Generated | undefined;
+    let first: IteratorResult<unknown> | undefined;
     try {
-      value = await turns.run(() => inNodeSpan(node.path, () => node.transform.process(item as never, context)));
+      value = await turns.run(() => span.run(() => node.transform.process(item as never, context)));
+      if (isAsyncIterable(value)) {
+        several = new Generated(value, turns, span);
+        first = await several.next();
+      }
     } catch (error) {
+      span.fail(error);
       await untilNextTry(scope, node, call, context.logger, error);
       continue;
     }
-    if (!isAsyncIterable(value)) return emit(value);
-    const iterator = value[Symbol.asyncIterator]();
-    let first: IteratorResult<unknown>;
-    try {
-      first = await turns.run(() => iterator.next());
-    } catch (error) {
-      await untilNextTry(scope, node, call, context.logger, error);
-      continue;
-    }
-    return emitAll(node, turns, iterator, first, emit);
+    if (several !== undefined && first !== undefined) return emitAll(node, several, first, emit);
+    span.end();
+    return emit(value);
   }
 }
 
 /** Hands on what a generator puts out, from its first output on: from there it is not called again. */
-async function emitAll(
-  node: GraphNode,
-  turns: Turns,
-  iterator: AsyncIterator<unknown>,
-  first: IteratorResult<unknown>,
-  emit: Emit,
-): Promise<void> {
+async function emitAll(node: GraphNode, several: Generated, first: IteratorResult<unknown>, emit: Emit): Promise<void> {
   for (let step = first; step.done !== true;) {
     try {
       await emit(step.value);
     } catch (error) {
-      await iterator.return?.().then(undefined, () => undefined);
+      await several.close();
+      several.span.end();
       throw error;
     }
     try {
-      step = await turns.run(() => iterator.next());
+      step = await several.next();
     } catch (error) {
       throw new NodeError(node.path, error);
     }
@@ -87,8 +84,4 @@ function mayTryAgain({ input }: CallScope, { transform }: GraphNode, attempt: nu
   if (attempt >= transform.tries || input.cancellation.reason !== undefined) return false;
   if (error instanceof CallTimeout) return !error.abandoned;
   return !isPermanent(error) && !(error instanceof OvertakenError);
-}
-
-function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
-  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 }

@@ -5,6 +5,7 @@
 export class Cancellation {
   #controller: AbortController | undefined;
   #reason: Error | undefined;
+  #whenGivenUp: Set<() => void> | undefined;
 
   /** Undefined while nothing called it off. */
   get reason(): Error | undefined {
@@ -27,5 +28,17 @@ export class Cancellation {
       if (this.#reason !== undefined) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
+  }
+
+  /** It goes on all the same, and nobody waits for it any more: what others need of it is theirs. */
+  giveUp(): void {
+    for (const act of this.#whenGivenUp ?? []) act();
+  }
+
+  /** Calls `act` when the attempt is given up. Returns what calls that off. */
+  whenGivenUp(act: () => void): () => void {
+    this.#whenGivenUp ??= new Set();
+    this.#whenGivenUp.add(act);
+    return () => this.#whenGivenUp?.delete(act);
   }
 }

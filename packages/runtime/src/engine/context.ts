@@ -98,6 +98,11 @@ function makeLogger(sink: Sink, node: string, element: string): Logger {
 function makeMetrics(engine: Engine, sink: Sink, node: string): Metrics {
   const report = (metric: MetricReport) => {
     if (!Number.isFinite(metric.value)) throw new TypeError(`metric "${metric.name}": ${metric.value} is no number`);
+    if (metric.kind === "counter" && metric.value < 0) {
+      throw new TypeError(
+        `metric "${metric.name}": a counter only grows, and ${metric.value} is below zero; take a gauge`,
+      );
+    }
     sink.metric(metric);
     for (const backend of engine.backends) {
       try {

@@ -23,7 +23,7 @@ function instrument(kind: MetricReport["kind"], name: string): Record {
   const meter = metrics.getMeter("@klio/runtime");
   switch (kind) {
     case "counter": {
-      const counter = meter.createUpDownCounter(name);
+      const counter = meter.createCounter(name);
       return (value, attributes) => {
         counter.add(value, attributes);
       };

@@ -57,20 +57,32 @@ export function markFailed(error: { readonly message: string; readonly code: str
   span?.setAttribute("error.type", error.code);
 }
 
-/** Runs `body` in a span for a call of a node's user code. */
-export function inNodeSpan(node: string, body: () => unknown): unknown {
-  if (trace.getActiveSpan() === undefined) return body();
-  return tracer.startActiveSpan(node, { attributes: { "klio.node": node } }, async (span) => {
-    try {
-      return await body();
-    } catch (error) {
-      span.recordException(error instanceof Error ? error : String(error));
-      span.setStatus({ code: SpanStatusCode.ERROR });
-      throw error;
-    } finally {
-      span.end();
-    }
-  });
+/** The span of one call of a node's user code: from its first step to its end, which of a generator is that of the last. */
+export class CallSpan {
+  #span: Span | undefined;
+  #over = false;
+
+  constructor(readonly node: string) {}
+
+  /** Runs a step of the call, so that spans it starts lie below this one. */
+  run<T>(step: () => T): T {
+    if (this.#over || trace.getActiveSpan() === undefined) return step();
+    this.#span ??= tracer.startSpan(this.node, { attributes: { "klio.node": this.node } });
+    return context.with(trace.setSpan(context.active(), this.#span), step);
+  }
+
+  /** The call failed, and has come to its end. */
+  fail(error: unknown): void {
+    this.#span?.recordException(error instanceof Error ? error : String(error));
+    this.#span?.setStatus({ code: SpanStatusCode.ERROR });
+    this.end();
+  }
+
+  end(): void {
+    this.#over = true;
+    this.#span?.end();
+    this.#span = undefined;
+  }
 }
 
 function withRemote({ traceparent, tracestate }: TraceContext) {

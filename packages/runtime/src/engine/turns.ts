@@ -50,7 +50,7 @@ export class Turns {
     const { engine, times } = this.scope;
     const { transform, path } = this.node;
     // Without a limit there is nothing to wait for.
-    const release = transform.limit === undefined ? undefined : await this.#acquire(engine.limits, transform.limit);
+    const release = transform.limit === undefined ? undefined : await this.#place(engine.limits, transform.limit);
     const started = performance.now();
     try {
       if (transform.timeoutMs > 0) return await this.#timed(step);
@@ -63,12 +63,16 @@ export class Turns {
     }
   }
 
-  #acquire(limits: CallScope["engine"]["limits"], limit: string | number): Promise<() => void> {
-    const { signal } = this.scope.input.cancellation;
-    const { name } = this.node.transform;
-    return typeof limit === "string"
-      ? limits.acquire(limit, 0, signal)
-      : limits.acquire(`transform:${name}`, limit, signal);
+  /** Waits for a place in the limit. Returns what gives it back, which the end of an attempt that is given up does as well. */
+  async #place(limits: CallScope["engine"]["limits"], limit: string | number): Promise<() => void> {
+    const { cancellation } = this.scope.input;
+    const [name, size] = typeof limit === "string" ? [limit, 0] : [`transform:${this.node.transform.name}`, limit];
+    const release = await limits.acquire(name, size, cancellation.signal);
+    const forget = cancellation.whenGivenUp(release);
+    return () => {
+      forget();
+      release();
+    };
   }
 
   async #timed<T>(step: () => T | Promise<T>): Promise<T> {

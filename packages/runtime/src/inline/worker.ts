@@ -99,6 +99,7 @@ export class InlineWorker implements Worker {
       return;
     }
     const { work, code, message } = why;
+    this.#performer?.giveUp(work.id);
     this.#answer(work, work.starts, toFailure(work.id, code, message));
   }
 
@@ -106,8 +107,8 @@ export class InlineWorker implements Worker {
     if (this.#over) return;
     this.#over = true;
     for (const work of this.inHand.values()) this.cancel(work, "the job is stopping");
-    await this.#performer?.tearDown().catch((error: unknown) => {
-      this.events.printed(this, "stderr", `tear-down failed: ${String(error)}`);
+    await this.#performer?.tearDown((message) => {
+      for (const line of message.split("\n")) this.events.printed(this, "stderr", line);
     });
     this.events.died(this, "it was ended");
   }

@@ -3,7 +3,8 @@ import { type Metric, Object_Write, type Result } from "../../gen/worker_pb.js";
 import type { OutcomeName } from "../supervisor/outcome-name.js";
 import type { Observer } from "../supervisor/observer.js";
 import type { Work } from "../supervisor/work.js";
-import { type MetricTotal, MetricTotals } from "./totals.js";
+import { MetricTotals } from "./totals.js";
+import { userMetricsText } from "./user-metrics.js";
 
 /** Figures that are read when somebody asks. */
 export interface Live {
@@ -52,7 +53,7 @@ export class PrometheusMetrics implements Observer {
   /** The text that a scrape gets. */
   async text(): Promise<{ readonly body: string; readonly contentType: string }> {
     const own = await this.#registry.metrics();
-    const users = await this.#userMetrics().metrics();
+    const users = await userMetricsText(this.totals.all(), this.job);
     return { body: own + users, contentType: this.#registry.contentType };
   }
 
@@ -136,19 +137,6 @@ export class PrometheusMetrics implements Observer {
     });
   }
 
-  /** What user code reported, in a registry of its own: names and tags are the user's, and may be anything. */
-  #userMetrics(): Registry {
-    const registry = new Registry();
-    registry.setDefaultLabels({ job: this.job });
-    const byName = new Map<string, MetricTotal[]>();
-    for (const total of this.totals.all()) {
-      const name = `${userPrefix(total)}${suffixes[total.kind]}`;
-      byName.set(name, [...(byName.get(name) ?? []), total]);
-    }
-    for (const [name, totals] of byName) addUserMetric(registry, name, totals);
-    return registry;
-  }
-
   #tally(name: string, help: string, label?: string): Tally {
     const tally = new Tally();
     new Counter({
@@ -177,36 +165,4 @@ class Tally {
   add(by: number, label = ""): void {
     this.counts.set(label, (this.counts.get(label) ?? 0) + by);
   }
-}
-
-const suffixes = { counter: "_total", gauge: "", timer: "_seconds" } as const;
-
-function userPrefix({ name }: MetricTotal): string {
-  return `klio_user_${legal(name)}`;
-}
-
-/** https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels */
-function legal(name: string): string {
-  return name.replaceAll(/[^A-Za-z0-9_]/g, "_");
-}
-
-function addUserMetric(registry: Registry, name: string, totals: readonly MetricTotal[]): void {
-  const labelsOf = ({ node, tags }: MetricTotal) => {
-    const own = Object.entries(tags).map(([key, value]) => [legal(key).replace(/^(?=\d|__)/, "tag_"), value] as const);
-    return { ...Object.fromEntries(own), node };
-  };
-  const labelNames = [...new Set(totals.flatMap((t) => Object.keys(labelsOf(t))))];
-  const registers = [registry];
-  const help = "Reported by the job's code.";
-  if (totals[0]?.kind === "timer") {
-    const sum = new Counter({ name: `${name}_sum`, help, labelNames, registers });
-    const count = new Counter({ name: `${name}_count`, help, labelNames, registers });
-    for (const total of totals) {
-      sum.inc(labelsOf(total), (total.value * total.count) / 1e9);
-      count.inc(labelsOf(total), total.count);
-    }
-    return;
-  }
-  const metric = new (totals[0]?.kind === "counter" ? Counter : Gauge)({ name, help, labelNames, registers });
-  for (const total of totals) metric.inc(labelsOf(total), total.value);
 }

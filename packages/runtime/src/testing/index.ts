@@ -1,10 +1,4 @@
 export type { Described } from "./described.js";
+export type { RawTestMessage, TestedObject, TestJob, TestMessage, TestResult, UpstreamMessage } from "./test-api.js";
 export type { TestOptions } from "./test-config.js";
-export {
-  type RawTestMessage,
-  testJob,
-  type TestedObject,
-  type TestJob,
-  type TestMessage,
-  type TestResult,
-} from "./test-job.js";
+export { testJob } from "./test-job.js";

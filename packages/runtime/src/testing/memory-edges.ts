@@ -6,6 +6,8 @@ import type { Delivery, Lease, Source } from "../supervisor/source.js";
 export interface PublishedMessage extends OutgoingMessage {
   /** Message id of the input it was made from. */
   readonly from: string;
+  /** Name of the job it goes to, where that is a parent; else empty. */
+  readonly to: string;
 }
 
 /** Edges of a job in memory: a source that is fed by hand, and outputs that keep what comes. */
@@ -45,7 +47,7 @@ export class MemoryEdges implements Edges {
     return {
       outputs: [keeping(this.published)],
       deadLetters: keeping(this.deadLetters),
-      parents: this.parents.map((parent) => ({ parent, output: keeping(this.upstream) })),
+      parents: this.parents.map((parent) => ({ parent, output: keeping(this.upstream, parent.jobName) })),
       close: () => undefined,
     };
   }
@@ -89,10 +91,10 @@ export class MemoryEdges implements Edges {
   }
 }
 
-function keeping(messages: PublishedMessage[]): Output {
+function keeping(messages: PublishedMessage[], to = ""): Output {
   return {
     publish: (message, work) => {
-      messages.push({ ...message, from: work.delivery.messageId });
+      messages.push({ ...message, from: work.delivery.messageId, to });
       return Promise.resolve();
     },
     close: () => undefined,

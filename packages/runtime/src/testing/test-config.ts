@@ -13,6 +13,8 @@ export interface TestOptions {
   readonly inputSuffix?: string;
   /** `file_suffix` of the data output, e.g. `.png`. */
   readonly outputSuffix?: string;
+  /** False: the job has no data output, so that uploads fail as they do in production. Default: true. */
+  readonly dataOutput?: boolean;
   /** `delivery.attempts`. Default: 1, so that the first failure ends a message. */
   readonly attempts?: number;
   /** `delivery.retry_delay`. Default: 1 s, over which the test's clock jumps; the longest delay is a minute. */
@@ -49,7 +51,7 @@ export function testConfig(options: TestOptions): EffectiveConfig {
         })),
         outputs: [{ type: "pubsub", name: "pubsub0", topic: `projects/${project}/topics/out`, skip_klio_write: false }],
       },
-      data: { inputs: dataInputs(options), outputs: [dataOutput(options)] },
+      data: { inputs: dataInputs(options), outputs: dataOutputs(options) },
       dependencies: (options.parents ?? []).map((job_name) => ({
         job_name,
         gcp_project: project,
@@ -87,14 +89,10 @@ function dataInputs({ objects, inputSuffix = "" }: TestOptions): DataInput[] {
   ];
 }
 
-function dataOutput({ outputSuffix = "" }: TestOptions): DataOutput {
+function dataOutputs({ dataOutput = true, outputSuffix = "" }: TestOptions): DataOutput[] {
+  if (!dataOutput) return [];
   const location = `gs://${outputBucket}`;
-  return {
-    type: "gcs",
-    name: "gcs0",
-    location,
-    file_suffix: outputSuffix,
-    force: false,
-    skip_klio_existence_check: false,
-  };
+  return [
+    { type: "gcs", name: "gcs0", location, file_suffix: outputSuffix, force: false, skip_klio_existence_check: false },
+  ];
 }

@@ -1,8 +1,6 @@
 import { type Failure, Failure_Kind, type Result } from "../../gen/worker_pb.js";
 import type { Job } from "../api/define-job.js";
-import type { Duration } from "../api/duration.js";
 import type { MetricReport } from "../api/metrics.js";
-import type { UploadedObject } from "../api/uploaded-object.js";
 import { layOut } from "../engine/graph.js";
 import type { LogEntry, Sink } from "../engine/sink.js";
 import { InlineWorker } from "../inline/worker.js";
@@ -10,7 +8,6 @@ import { Limits } from "../limits.js";
 import { encodeMessage, klioIdAttribute, requestMessage } from "../message/index.js";
 import { MemoryStore } from "../objects/memory-store.js";
 import type { OutcomeEvent, RuntimeEvent } from "../supervisor/events.js";
-import type { OutcomeName } from "../supervisor/outcome-name.js";
 import { noObserver } from "../supervisor/observer.js";
 import { writeNames } from "../supervisor/outputs.js";
 import type { Status } from "../supervisor/status.js";
@@ -20,92 +17,12 @@ import type { WorkerEvents, WorkerOptions } from "../supervisor/worker.js";
 import { Performer } from "../worker/performer.js";
 import { FakeClock } from "./fake-clock.js";
 import { MemoryEdges } from "./memory-edges.js";
-import type { Described } from "./described.js";
 import { describeMessage } from "./described-message.js";
+import type { RawTestMessage, TestedObject, TestJob, TestMessage, TestResult } from "./test-api.js";
 import { inputBucket, outputBucket, testConfig, type TestOptions } from "./test-config.js";
 
-/** A KlioMessage of version 2, for everyone. */
-export interface TestMessage {
-  /** Name of the event input it comes from. Default: the first. */
-  readonly input?: string;
-  readonly element: string;
-  /** Default: empty. */
-  readonly payload?: Uint8Array | string;
-  /** Recompute although the output exists. */
-  readonly force?: boolean;
-  /** Pass through without being processed. */
-  readonly ping?: boolean;
-  /** Its stable id. Default: `test-1`, `test-2`, … A message with the id of another is a repetition of that. */
-  readonly klioId?: string;
-  readonly orderingKey?: string;
-}
-
-/** A message as bytes, which may be no KlioMessage at all. */
-export interface RawTestMessage {
-  /** Name of the event input it comes from. Default: the first. */
-  readonly input?: string;
-  readonly data: Uint8Array;
-  readonly attributes?: Readonly<Record<string, string>>;
-}
-
-/** An object that user code uploaded, adopted or found, and its bytes when the attempt ended. */
-export interface TestedObject extends UploadedObject {
-  /** Name below the data output's location. */
-  readonly name: string;
-  readonly data: Uint8Array;
-}
-
-/** What became of one message. */
-export interface TestResult {
-  readonly outcome: OutcomeName;
-  /** Why it was skipped, passed through, or failed; empty otherwise. */
-  readonly reason: string;
-  /** What user code threw in the last attempt, when that failed. */
-  readonly error:
-    | { readonly message: string; readonly code: string; readonly stack: string; readonly permanent: boolean }
-    | undefined;
-  /** Attempts, charged or not; 0 when no worker was asked. */
-  readonly attempts: number;
-  /** Attempts that counted against it. */
-  readonly charged: number;
-  /** False when it was given back. */
-  readonly acknowledged: boolean;
-  /** Output messages. */
-  readonly messages: readonly Described[];
-  /** Its dead letter: the message's own bytes, and why it ended as attributes. */
-  readonly deadLetter: { readonly data: Uint8Array; readonly attributes: Readonly<Record<string, string>> } | undefined;
-  /** Of the attempt that ended it, in the order of their uploads; none when it failed. */
-  readonly objects: readonly TestedObject[];
-  /** Of all attempts. */
-  readonly logs: readonly LogEntry[];
-  /** Of all attempts, as they were reported. */
-  readonly metrics: readonly MetricReport[];
-}
-
-/** A job under test. */
-export interface TestJob {
-  /**
-   * Sends one message through the job and tells what became of it. Never rejects for what user code throws; rejects when the job
-   * cannot run: its graph, its configuration or its `setup`. Waits for as long as the message waits for a time that has not come.
-   */
-  send(message: string | TestMessage | RawTestMessage): Promise<TestResult>;
-  /** Puts an object into the data input, or takes one away. */
-  putInput(name: string, data: Uint8Array | string): void;
-  removeInput(name: string): void;
-  /** The bytes of an object of the data output; undefined when there is none. */
-  output(name: string): Uint8Array | undefined;
-  /** Time stands still but for delays before another try or attempt, over which it jumps; `advance` moves it. */
-  readonly clock: {
-    /** Milliseconds since the epoch. */
-    now(): number;
-    /** Wakes whoever waits for a time that is over then, in the order of time. */
-    advance(by: Duration): Promise<void>;
-  };
-  /** What `/readyz` would say. */
-  status(): Status;
-  /** Stops the job as SIGTERM does: what is in hand is finished, or given back after `advance("30s")`. Runs `teardown`. */
-  stop(): Promise<void>;
-}
+/** What is told of a message's end. */
+type Ended = Pick<OutcomeEvent, "message_id" | "outcome" | "reason" | "attempts" | "charged">;
 
 interface Notes {
   readonly logs: LogEntry[];
@@ -123,13 +40,16 @@ export function testJob(job: Job, options: TestOptions = {}): TestJob {
 }
 
 class JobUnderTest implements TestJob {
-  readonly clock = new FakeClock(Date.UTC(2026, 0, 1));
+  readonly clock = new FakeClock(Date.UTC(2026, 0, 1), () => this.#inHand());
   readonly #store = new MemoryStore();
   readonly #edges: MemoryEdges;
   readonly #supervisor: Supervisor;
   readonly #notes = new Map<string, Notes>();
-  readonly #waiting = new Map<string, (event: OutcomeEvent) => void>();
+  readonly #waiting = new Map<string, (event: Ended) => void>();
   #started: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+  /** Why the job cannot run, as user code threw it. */
+  #thrown: unknown;
   #settleStart: { resolve(): void; reject(error: Error): void } | undefined;
   #sent = 0;
 
@@ -142,9 +62,14 @@ class JobUnderTest implements TestJob {
       dependencies.map((d) => ({ jobName: d.job_name, gcpProject: d.gcp_project })),
     );
     const limits = new Limits(workers.limits);
+    const parts = { job, config, store: this.#store, clock: this.clock.ofAttempts, limits, abandonAfterMs: 0 };
     const make = async () => {
-      const graph = await layOut(job, config);
-      return Performer.make({ job, graph, config, store: this.#store, clock: this.clock, limits, abandonAfterMs: 0 });
+      try {
+        return await Performer.make({ ...parts, graph: await layOut(job, config) });
+      } catch (error) {
+        this.#thrown = error;
+        throw error;
+      }
     };
     this.#supervisor = new Supervisor({
       config,
@@ -163,7 +88,7 @@ class JobUnderTest implements TestJob {
         onRetired: () => undefined,
       },
       onFatal: ({ message }) => {
-        this.#settleStart?.reject(new Error(message));
+        this.#settleStart?.reject(this.#thrown instanceof Error ? this.#thrown : new Error(message));
       },
       onEnd: () => undefined,
     });
@@ -174,7 +99,8 @@ class JobUnderTest implements TestJob {
     this.#sent += 1;
     const messageId = `test-${this.#sent}`;
     this.#notes.set(messageId, { logs: [], metrics: [], failure: undefined, objects: [] });
-    const ended = new Promise<OutcomeEvent>((resolve) => this.#waiting.set(messageId, resolve));
+    if (this.#stopped !== undefined) return this.#describe(messageId, unsent(messageId));
+    const ended = new Promise<Ended>((resolve) => this.#waiting.set(messageId, resolve));
     const given = typeof message === "string" ? { element: message } : message;
     this.#edges.deliver({
       messageId,
@@ -202,16 +128,23 @@ class JobUnderTest implements TestJob {
     return this.#supervisor.status();
   }
 
-  async stop(): Promise<void> {
-    await this.#supervisor.drain("the test stops it");
+  stop(): Promise<void> {
+    this.#stopped ??= this.#supervisor.drain("the test stops it");
+    this.#settleStart?.resolve(); // what waits for it to begin waits no longer
+    return this.#stopped;
   }
 
   #start(): Promise<void> {
+    if (this.#stopped !== undefined) return this.#started ?? this.#stopped;
     this.#started ??= new Promise((resolve, reject) => {
       this.#settleStart = { resolve, reject };
       this.#supervisor.start();
     });
     return this.#started;
+  }
+
+  #inHand(): number {
+    return this.#supervisor.workers().reduce((sum, worker) => sum + worker.inHand.size, 0);
   }
 
   #note(event: RuntimeEvent): void {
@@ -232,6 +165,7 @@ class JobUnderTest implements TestJob {
       result: (worker, work, result) => {
         this.#noteResult(work, result);
         events.result(worker, work, result);
+        this.clock.resume();
       },
     };
   }
@@ -254,9 +188,11 @@ class JobUnderTest implements TestJob {
     return this.#notes.get(work.delivery.messageId) ?? { logs: [], metrics: [], failure: undefined, objects: [] };
   }
 
-  #describe(messageId: string, event: OutcomeEvent): TestResult {
+  #describe(messageId: string, event: Ended): TestResult {
     const notes = this.#notes.get(event.message_id);
-    const dead = this.#edges.deadLetters.find((m) => m.from === event.message_id);
+    const { published, upstream, deadLetters } = this.#edges;
+    const own = (message: { readonly from: string }) => message.from === event.message_id;
+    const dead = deadLetters.find(own);
     const { failure } = notes ?? {};
     return {
       outcome: event.outcome,
@@ -265,7 +201,8 @@ class JobUnderTest implements TestJob {
       attempts: event.attempts,
       charged: event.charged,
       acknowledged: this.#edges.acknowledged.has(messageId),
-      messages: this.#edges.published.filter((m) => m.from === event.message_id).map(describeMessage),
+      messages: published.filter(own).map(describeMessage),
+      upstream: upstream.filter(own).map((m) => ({ ...describeMessage(m), parent: m.to })),
       deadLetter: dead === undefined ? undefined : { data: dead.data, attributes: dead.attributes },
       objects: notes?.objects ?? [],
       logs: notes?.logs ?? [],
@@ -311,6 +248,11 @@ function encoded({ element, payload = "", force = false, ping = false, klioId }:
   const request = requestMessage({ element, force, ping });
   if (request.data !== undefined) request.data.payload = Buffer.from(payload);
   return { data: encodeMessage(request), attributes: klioId === undefined ? {} : { [klioIdAttribute]: klioId } };
+}
+
+/** The end of a message that came when the job had stopped. */
+function unsent(messageId: string): Ended {
+  return { message_id: messageId, outcome: "given-back", reason: "the job was stopped", attempts: 0, charged: 0 };
 }
 
 function described({ message, code, stack, kind }: Failure) {

@@ -63,6 +63,13 @@ function perform(input: Input): void {
   });
 }
 
+async function tearDown(): Promise<void> {
+  await performer?.tearDown((message) => {
+    process.stderr.write(`${message}\n`);
+  });
+  endGroup();
+}
+
 // An orderly exit would wait for the watcher's thread, which blocks; this also ends what user code left running.
 function endGroup(): void {
   process.kill(-process.pid, "SIGKILL");
@@ -97,7 +104,7 @@ channel.receive(({ frame }) => {
       break;
     case "drain":
       performer?.drain();
-      if (frame.value.final) void (performer?.tearDown() ?? Promise.resolve()).finally(endGroup);
+      if (frame.value.final) void tearDown();
       break;
     case undefined:
       break;

@@ -17,7 +17,10 @@ import { resultBytes } from "../protocol/codec.js";
 import { toMetric } from "./results.js";
 import { type FrameChannel, maxFrameBytes, piecesOf, sharedFrameBytes } from "../protocol/frames.js";
 
-/** What a worker says: results and metrics of one turn of the event loop travel in one frame each. */
+/** No result and no metric is larger, in bytes. */
+const largestBytes = maxFrameBytes - sharedFrameBytes;
+
+/** What a worker says: results and metrics of one turn of the event loop travel together, each in as few frames as hold them. */
 export class Outbox {
   #results: Result[] = [];
   #metrics: Metric[] = [];
@@ -52,7 +55,7 @@ export class Outbox {
 
   result(result: Result): void {
     this.#entered.delete(result.id);
-    this.#results.push(resultBytes(result) > maxFrameBytes - sharedFrameBytes ? tooLarge(result) : result);
+    this.#results.push(resultBytes(result) > largestBytes ? tooLarge(result) : result);
     this.#flushSoon();
   }
 
@@ -65,8 +68,14 @@ export class Outbox {
     this.#send({ case: "log", value });
   }
 
-  metric(metric: MetricReport): void {
-    this.#metrics.push(toMetric(metric));
+  metric(id: bigint, report: MetricReport): void {
+    const metric = toMetric(report);
+    if (metricBytes(metric) > largestBytes) {
+      const message = "a metric is left out: its name and tags are longer than a worker may send";
+      this.log(id, { severity: "WARNING", message, fields: {}, node: report.node });
+      return;
+    }
+    this.#metrics.push(metric);
     this.#flushSoon();
   }
 
@@ -92,7 +101,9 @@ export class Outbox {
       // Only those that are still there: what is over by now needs no word of where it was.
       for (const [id, node] of this.#entered) this.#send({ case: "enter", value: { id, node } });
       this.#entered.clear();
-      if (this.#metrics.length > 0) this.#send({ case: "metrics", value: { metrics: this.#metrics.splice(0) } });
+      for (const metrics of piecesOf(this.#metrics.splice(0), metricBytes)) {
+        this.#send({ case: "metrics", value: { metrics } });
+      }
       for (const results of piecesOf(this.#results.splice(0), resultBytes)) {
         const value = { $typeName: "klio.worker.v1.Results", results } as const;
         this.channel.send({ $typeName: "klio.worker.v1.WorkerFrame", frame: { case: "results", value } });
@@ -117,7 +128,7 @@ class OutboxSink implements Sink {
   }
 
   metric(metric: MetricReport): void {
-    this.outbox.metric(metric);
+    this.outbox.metric(this.id, metric);
   }
 
   enter(node: string, timeoutMs: number): void {
@@ -127,6 +138,13 @@ class OutboxSink implements Sink {
   leave(node: string): void {
     this.outbox.leave(this.id, node);
   }
+}
+
+/** At most so many bytes: a character of JavaScript's has three in UTF-8. */
+function metricBytes({ name, node, tags }: Metric): number {
+  let characters = name.length + node.length;
+  for (const [key, value] of Object.entries(tags)) characters += key.length + value.length + 10;
+  return characters * 3 + 50;
 }
 
 function cut(text: string): string {

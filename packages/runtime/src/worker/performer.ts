@@ -98,16 +98,29 @@ export class Performer {
     this.#running.get(id)?.abort(new Error(reason));
   }
 
+  /** Nobody waits any more for a message whose code goes on all the same. */
+  giveUp(id: bigint): void {
+    this.#running.get(id)?.giveUp();
+  }
+
   /** `ctx.draining` turns true. */
   drain(): void {
     this.#draining = true;
   }
 
-  async tearDown(): Promise<void> {
-    for (const node of this.engine.graph.nodes.values()) {
-      await node.transform.teardown?.(this.engine.states.get(node.path) as never);
+  /** Ends what user code began, and goes on where that fails. `report` is told what failed. Never throws. */
+  async tearDown(report: (message: string) => void): Promise<void> {
+    const attempt = async (what: string, act: () => unknown) => {
+      try {
+        await act();
+      } catch (error) {
+        report(`${what} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      }
+    };
+    for (const { path, transform } of this.engine.graph.nodes.values()) {
+      await attempt(`teardown of node ${path}`, () => transform.teardown?.(this.engine.states.get(path) as never));
     }
-    for (const backend of this.engine.backends) await backend.close?.();
-    await flushTelemetry();
+    for (const backend of this.engine.backends) await attempt("closing a metrics back-end", () => backend.close?.());
+    await attempt("sending telemetry", flushTelemetry);
   }
 }
