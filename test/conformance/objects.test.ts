@@ -2,11 +2,12 @@ import { createHash, randomInt } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PassThrough, type Readable } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startStorage, type StorageEmulator } from "@klio/emulators";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { UploadSource } from "../../packages/runtime/src/api/context.js";
 import { InputNotFoundError } from "../../packages/runtime/src/api/errors.js";
 import { FileStore } from "../../packages/runtime/src/objects/file-store.js";
 import { GcsStore } from "../../packages/runtime/src/objects/gcs-store.js";
@@ -118,6 +119,27 @@ describe.each(["memory", "folders", "Cloud Storage"])("objects in %s", (kind) =>
         expect(read.equals(all.subarray(0, size)), `${size} in chunks of ${cut}`).toBe(true);
       }
     }
+  });
+
+  it("are written from streams of text, and from nothing else but text and bytes", async () => {
+    const stream = Readable.from(["für ", "Elise"]);
+    expect((await store.write(at("from-text"), stream, options("0"), signal)).size).toBe(10);
+    for (const read of await readAll("from-text")) expect(read.toString()).toBe("für Elise");
+    const wrong: readonly (readonly [unknown, string])[] = [
+      [Readable.from([{ a: 1 }]), "gives bytes or text, not a value of type Object; make bytes of it first"],
+      [Readable.from([1]), "gives bytes or text, not a value of type Number"],
+      [Readable.from([new Float32Array(2)]), "not a value of type Float32Array"],
+      [{ a: 1 }, "an upload takes bytes, text or a stream of them, not a value of type Object"],
+      [undefined, "not a value of type Undefined"],
+      [null, "not a value of type Null"],
+    ];
+    for (const [source, message] of wrong) {
+      const written = store.write(at("wrong"), source as UploadSource, options("0"), signal);
+      await expect(written).rejects.toThrow(TypeError);
+      await expect(written).rejects.toThrow(message);
+    }
+    expect(await stat("wrong")).toBeUndefined();
+    await expect.poll(staged).toEqual([]);
   });
 
   it("are counted in bytes as these arrive", async () => {

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { createReadStream, existsSync, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -175,6 +175,30 @@ describe("an attempt's failure", () => {
       await Promise.resolve();
     });
     expect(forgotten).toMatchObject({ failure: { kind: "error", message: "the encoder broke" } });
+  });
+
+  it("is the message's own when the source of an upload has failed before anybody read it", async () => {
+    const upload: Work = (item, ctx) => ctx.upload(item, createReadStream("/no/such/file"), { suffix: ".png" });
+    expect(await attempt(upload)).toMatchObject({ failure: { kind: "error", code: "ENOENT" } });
+  });
+
+  it("leaves no source of an upload open when that is not even looked for", async () => {
+    const source = new PassThrough();
+    const work: Work = (item, ctx) => {
+      emulator.setFaults({ serviceUnavailable: 1 });
+      return ctx.upload(item, source, { suffix: ".png" });
+    };
+    expect(kindOf(await attempt(work))).toBe("storage");
+    expect(source.destroyed).toBe(true);
+  });
+
+  it("is nobody's when another request wrote the object meanwhile, whatever user code makes of that", async () => {
+    const result = await attempt(async (item, ctx) => {
+      const url = `${emulator.url}/upload/storage/v1/b/music/o?uploadType=media&name=out/song.mp3`;
+      await fetch(url, { method: "POST", body: "another's" });
+      for (let i = 0; i < 2; i += 1) await ctx.upload(item, "mine").catch(() => undefined);
+    });
+    expect(kindOf(result)).toBe("overtaken");
   });
 
   it("is permanent when user code says so, whatever the cause", async () => {

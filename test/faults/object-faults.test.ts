@@ -398,6 +398,22 @@ describe("what a network does to objects", () => {
     expect(error).toMatchObject({ status: 404 });
   });
 
+  it("an object that is replaced by a shorter one while it comes anew leaves nothing of the first", async () => {
+    const [long, short] = [all.subarray(0, 70_000), all.subarray(100_000, 130_000)];
+    await store.write(at("long"), long, writing(), signal);
+    await store.write(at("short"), short, writing(), signal);
+    let replaced = false;
+    proxy.meddling.request = (passing) =>
+      replaced ? { ...passing, url: passing.url.replace("/long?", "/short?") } : passing;
+    proxy.meddling.answer = (passed, passing) => {
+      if (passing.method !== "GET" || replaced) return passed;
+      replaced = true;
+      return { ...passed, body: changed(passed.body) };
+    };
+    expect((await download("long")).equals(short)).toBe(true);
+    expect(replaced).toBe(true);
+  });
+
   it("a small object is read by one request, and a large one in ranges of one generation", async () => {
     const { generation } = await store.write(at("large"), all, writing(), signal);
     await store.write(at("small"), "hello", writing(), signal);

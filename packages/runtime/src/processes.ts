@@ -40,13 +40,48 @@ export function descendantsOf(pid: number): number[] {
   return children.flatMap((child) => [child, ...descendantsOf(child)]);
 }
 
-/** Ends a process and everything it started. */
-export function killTree(pid: number): void {
-  for (const each of [...descendantsOf(pid), pid]) {
+/** How often it is looked for processes that were started meanwhile. */
+const mostLooks = 20;
+
+/**
+ * Ends a process and all that it started: its descendants, and who else has `variable` (`NAME=value`) in its environment, for who
+ * was left behind is nobody's descendant. `pid` is undefined when the process is gone: then its id may be another's.
+ */
+export function endProcesses(pid: number | undefined, variable: string): void {
+  const found = new Set<number>();
+  for (let i = 0; i < mostLooks; i += 1) {
+    const known = found.size;
+    for (const each of pid === undefined ? [] : [pid, ...descendantsOf(pid)]) found.add(each);
+    for (const each of processesWith(variable)) found.add(each);
+    if (found.size === known) break;
+    // Who stands still starts nothing before the next look.
+    for (const each of found) send(each, "SIGSTOP");
+  }
+  for (const each of found) send(each, "SIGKILL");
+}
+
+/** Process ids of those that have a variable in their environment. Empty where the system does not tell. */
+function processesWith(variable: string): number[] {
+  const has = (pid: string) => {
     try {
-      process.kill(each, "SIGKILL");
+      return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(variable);
     } catch {
-      // gone already
+      return false; // somebody else's, or gone
     }
+  };
+  try {
+    return readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name) && has(name))
+      .map(Number);
+  } catch {
+    return []; // not on Linux
+  }
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // gone already
   }
 }

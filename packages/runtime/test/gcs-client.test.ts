@@ -82,6 +82,26 @@ describe("a request to Cloud Storage", () => {
     expect(asked).toHaveLength(0);
   });
 
+  it("does not wait for credentials that never come, nor once its signal has aborted", async () => {
+    let asked = 0;
+    const never = () => {
+      asked += 1;
+      return new Promise<never>(() => undefined);
+    };
+    const limits = { ...gcsLimits, tries: 3, firstDelayMs: 1, stallMs: 20 };
+    const { url } = await notingServer();
+    const error: unknown = await new GcsClient(url, never, limits)
+      .askAgain(get(url), signal)
+      .catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: "STORAGE_STALLED", message: "asking: no credentials came for 0.02 s" });
+    expect(isStorageTrouble(error)).toBe(true);
+    expect(asked).toBe(3);
+    const abort = new AbortController();
+    const waiting = new GcsClient(url, never, gcsLimits).askAgain(get(url), abort.signal);
+    abort.abort(new Error("too late"));
+    await expect(waiting).rejects.toThrow("too late");
+  });
+
   it.each([
     [401, false, true],
     [403, false, true],

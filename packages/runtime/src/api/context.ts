@@ -37,18 +37,23 @@ export interface Context<State = undefined> {
   open(item: Item<unknown>): Promise<Readable>;
   /** The absolute path of a copy of the input object, with its extension; removed when the message is done. Throws what `read` throws. */
   file(item: Item<unknown>): Promise<string>;
-  /** The absolute path of a folder for temporary files of this message; removed, with what is in it, when the message is done. */
+  /**
+   * The absolute path of a folder for temporary files of this message; removed, with what is in it, when the message is done. Throws
+   * the reason of `ctx.signal`, and an Error when the call is over.
+   */
   folder(): Promise<string>;
   /**
    * Writes an output object, whole or not at all, once for each message however often it is delivered.
    * Its name is the data output's location, slash, element, suffix. Throws a {@link PermanentError} when the message has written
    * that object already (`DUPLICATE_OUTPUT`) or when the name is not legal (`ILLEGAL_OBJECT_NAME`), an Error when the job has no
-   * data output, and the reason of `ctx.signal`. When another request wrote the object meanwhile the attempt is void, whatever
-   * user code makes of the error, and another one begins; nothing is charged.
+   * data output, a TypeError when the stream gives anything but bytes and text, and the reason of `ctx.signal`. The stream is
+   * destroyed then. An error that nobody asks for fails the attempt. When another request wrote the object meanwhile the attempt is
+   * void, whatever user code makes of the error, and another one begins; nothing is charged.
    */
   upload(item: Item<unknown>, data: UploadSource, options?: UploadOptions): Promise<UploadedObject>;
   /**
-   * Runs a program, without a shell, and gives its output. It dies with the call: on `ctx.signal`, and with the worker.
+   * Runs a program, without a shell, and gives its output. It dies with the call: when that ends or is tried again, on `ctx.signal`,
+   * and with the worker (docs/guide/utilities.md says what cannot be promised).
    * Throws an {@link ExecError} when it fails, cannot be started, or puts out more than `maxBytes`, and the reason of `ctx.signal`.
    */
   exec(command: string, args?: readonly string[], options?: ExecOptions): Promise<ExecResult>;
@@ -56,8 +61,8 @@ export interface Context<State = undefined> {
   execStream(command: string, args?: readonly string[], options?: Omit<ExecOptions, "maxBytes">): Readable;
 }
 
-/** Bytes, text, or a stream of bytes. */
-export type UploadSource = Uint8Array | string | AsyncIterable<Uint8Array>;
+/** Bytes, text (UTF-8), or a stream of them. */
+export type UploadSource = Uint8Array | string | AsyncIterable<Uint8Array | string>;
 
 export interface UploadOptions {
   /** Added to the element. Default: `file_suffix` of the data output. */

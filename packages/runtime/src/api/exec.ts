@@ -4,7 +4,7 @@ export interface ExecOptions {
   readonly input?: Uint8Array | string | AsyncIterable<Uint8Array>;
   /** Working directory. Default: the worker's. */
   readonly cwd?: string;
-  /** Environment variables besides the worker's. */
+  /** Environment variables besides the worker's. `KLIO_PROGRAM` is added, by which the program's processes are found. */
   readonly env?: Readonly<Record<string, string>>;
   /** Bytes that it may put out, on standard output and on standard error each. Default: 64 MiB. */
   readonly maxBytes?: number;

@@ -8,10 +8,10 @@ import { OvertakenError } from "../objects/upload-rule.js";
 import type { CallScope } from "./call-scope.js";
 import { CallContext } from "./context.js";
 import { Generated, isAsyncIterable } from "./generated.js";
-import type { UserCall } from "./item-objects.js";
 import { NodeError } from "./node-error.js";
 import { CallSpan } from "./tracing.js";
 import { CallTimeout, Turns } from "./turns.js";
+import { UserCall } from "./user-call.js";
 
 /** Takes what user code puts out. A promise where that takes a while. */
 export type Emit = (outcome: unknown) => Promise<void> | undefined;
@@ -22,9 +22,9 @@ export type Emit = (outcome: unknown) => Promise<void> | undefined;
  */
 export async function callNode(scope: CallScope, node: GraphNode, item: Item<unknown>, emit: Emit): Promise<void> {
   const turns = new Turns(scope, node);
-  const call = scope.objects.newCall();
+  const call = new UserCall();
   const context = new CallContext(scope, node, item, turns, call);
-  for (; ; call.attempt += 1) {
+  for (;;) {
     scope.input.cancellation.throwIfAborted();
     turns.begin();
     const span = new CallSpan(node.path);
@@ -42,9 +42,14 @@ export async function callNode(scope: CallScope, node: GraphNode, item: Item<unk
       await untilNextTry(scope, node, call, context.logger, error);
       continue;
     }
-    if (several !== undefined && first !== undefined) return emitAll(node, several, first, emit);
-    span.end();
-    return emit(value);
+    if (several === undefined || first === undefined) {
+      span.end();
+      call.returned();
+      return emit(value);
+    }
+    await emitAll(node, several, first, emit);
+    call.returned();
+    return;
   }
 }
 
@@ -74,10 +79,13 @@ async function untilNextTry(
   logger: Logger,
   error: unknown,
 ): Promise<void> {
+  const ended = call.failed();
   if (!mayTryAgain(scope, node, call.attempt, error)) throw new NodeError(node.path, error);
+  await ended;
   const { retryDelayMs, tries } = node.transform;
   logger.warn(`try ${call.attempt} of ${tries} failed, again in ${retryDelayMs} ms: ${messageOf(error)}`);
   await sleep(scope.engine.clock, retryDelayMs, scope.input.cancellation.signal);
+  call.nextTry();
 }
 
 function mayTryAgain({ input }: CallScope, { transform }: GraphNode, attempt: number, error: unknown): boolean {

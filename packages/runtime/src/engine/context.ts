@@ -5,10 +5,10 @@ import type { GraphNode } from "../api/pipeline.js";
 import { messageOf } from "../error-message.js";
 import type { CallScope } from "./call-scope.js";
 import type { Engine } from "./engine.js";
-import type { UserCall } from "./item-objects.js";
 import { runProgram, streamProgram } from "./programs.js";
 import type { LogEntry, Sink } from "./sink.js";
 import type { Turns } from "./turns.js";
+import type { UserCall } from "./user-call.js";
 
 /** What user code is given beside the item. Its parts are made when they are asked for, and may be taken out of it. */
 export class CallContext implements Context<never> {
@@ -67,7 +67,7 @@ export class CallContext implements Context<never> {
   }
 
   get folder(): Context["folder"] {
-    return () => this.#scope.objects.folder();
+    return () => this.#scope.objects.folder(this.#untilOver());
   }
 
   get upload(): Context["upload"] {
@@ -78,11 +78,29 @@ export class CallContext implements Context<never> {
   }
 
   get exec(): Context["exec"] {
-    return (command, args = [], options = {}) => runProgram(command, args, options, this.#turns.signal);
+    return (command, args = [], options = {}) => {
+      const running = runProgram(command, args, options, this.#untilOver());
+      this.#noteProgram(running);
+      return running;
+    };
   }
 
   get execStream(): Context["execStream"] {
-    return (command, args = [], options = {}) => streamProgram(command, args, options, this.#turns.signal);
+    return (command, args = [], options = {}) => {
+      const { output, ended } = streamProgram(command, args, options, this.#untilOver());
+      this.#noteProgram(ended);
+      return output;
+    };
+  }
+
+  /** Aborts when the work has become pointless, and when the try or the attempt is over. */
+  #untilOver(): AbortSignal {
+    return AbortSignal.any([this.#turns.signal, this.#call.signal, this.#scope.objects.signal]);
+  }
+
+  #noteProgram(running: Promise<unknown>): void {
+    this.#scope.objects.awaitEnd(running);
+    this.#call.addProgram(running);
   }
 }
 

@@ -8,21 +8,29 @@ import type { Item } from "../api/item.js";
 import { PermanentError } from "../api/errors.js";
 import type { UploadedObject } from "../api/uploaded-object.js";
 import { objectPath } from "../objects/location.js";
+import { hearErrors, leave } from "../objects/source.js";
 import { type ObjectPath, type ObjectState, type ReadOptions, uriOf } from "../objects/store.js";
 import { type Finding, judge, OvertakenError, type Request, uploadOnce } from "../objects/upload-rule.js";
 import type { Cancellation } from "./cancellation.js";
 import type { Engine } from "./engine.js";
-
-/** One call of a transform's `process`; `attempt` counts its own tries. */
-export interface UserCall {
-  readonly id: number;
-  attempt: number;
-}
+import { ObservedPromise } from "./observed-promise.js";
+import { Running } from "./running.js";
+import type { UserCall } from "./user-call.js";
 
 /** Who uploads: a call, until its signal aborts. */
 export interface Uploader {
   readonly call: UserCall;
   readonly signal: AbortSignal;
+}
+
+/** Whose an object is: one try's of one call. */
+interface Claim {
+  readonly call: UserCall;
+  readonly attempt: number;
+}
+
+interface Upload extends Claim {
+  readonly promise: ObservedPromise<UploadedObject>;
 }
 
 /** One attempt's objects: what it reads, what it writes, and the temporary files in between. */
@@ -37,10 +45,9 @@ export class ItemObjects {
   // Made when they are first written to: three empty maps are a good part of what a small message costs.
   #findings: Map<string, Finding> | undefined;
   #inputs: Map<string, ObjectState> | undefined;
-  #claims: Map<string, UserCall> | undefined;
-  #calls = 0;
-  readonly #uploads: Promise<UploadedObject>[] = [];
-  readonly #reads: Promise<unknown>[] = [];
+  #claims: Map<string, Claim> | undefined;
+  #running: Running | undefined;
+  readonly #uploads: Upload[] = [];
   readonly #streams: Readable[] = [];
   #ended: AbortController | undefined;
   #signal: AbortSignal | undefined;
@@ -52,12 +59,6 @@ export class ItemObjects {
     readonly request: Request,
     readonly cancellation: Cancellation,
   ) {}
-
-  /** Begins a call of user code. */
-  newCall(): UserCall {
-    this.#calls += 1;
-    return { id: this.#calls, attempt: 1 };
-  }
 
   /** Notes what the attempt found when it first looked at an output. */
   remember(path: ObjectPath, finding: Finding): void {
@@ -129,28 +130,41 @@ export class ItemObjects {
       });
     };
     const reading = work();
-    this.used = true;
-    // Awaited by cleanUp() even if user code forgets to.
-    this.#reads.push(reading);
-    reading.catch(() => undefined);
+    this.awaitEnd(reading);
     return reading;
   }
 
-  /** A folder of the message's own, removed with everything in it. */
-  folder(): Promise<string> {
+  /** Has cleanUp() await work that user code may have forgotten to. */
+  awaitEnd(work: Promise<unknown>): void {
     this.used = true;
-    this.#folder ??= this.engine.temporaryFolder();
-    return this.#folder;
+    this.#running ??= new Running();
+    this.#running.add(work);
+  }
+
+  /** A folder of the message's own, removed with everything in it. `signal` aborts no later than this one's. */
+  folder(signal: AbortSignal = this.signal): Promise<string> {
+    const work = async () => {
+      signal.throwIfAborted(); // nobody would remove it any more
+      return (this.#folder ??= this.engine.temporaryFolder());
+    };
+    const making = work();
+    this.awaitEnd(making);
+    return making;
   }
 
   /** `call` is the call of user code that uploads: two of them must not write the same object. */
   upload(item: Item<unknown>, data: UploadSource, options: UploadOptions, by: Uploader): Promise<UploadedObject> {
-    const upload = this.#upload(item, data, options, by);
-    this.used = true;
-    // Awaited by settle() even if user code forgets to.
-    this.#uploads.push(upload);
-    upload.catch(() => undefined);
-    return upload;
+    hearErrors(data);
+    const { call } = by;
+    const work = this.#upload(item, data, options, by).catch((error: unknown) => {
+      leave(data); // it may have failed before anybody read
+      throw error;
+    });
+    this.awaitEnd(work);
+    call.addUpload(work);
+    const promise = ObservedPromise.of(work);
+    this.#uploads.push({ promise, call, attempt: call.attempt });
+    return promise;
   }
 
   async #upload(
@@ -159,51 +173,58 @@ export class ItemObjects {
     options: UploadOptions,
     { call, signal: ofCall }: Uploader,
   ): Promise<UploadedObject> {
-    const signal = AbortSignal.any([this.signal, ofCall]);
+    const { uploadSignal: ofTry } = call;
+    const signal = AbortSignal.any([this.signal, ofCall, ...(ofTry === undefined ? [] : [ofTry])]);
     const [output] = this.engine.config.job_config.data.outputs;
     if (output === undefined) {
       throw new Error("the job has no data output: add one to job_config.data.outputs in klio-job.yaml");
     }
     signal.throwIfAborted(); // a call whose time is up writes nothing any more
     const path = objectPath(output.location, item.element, options.suffix ?? output.file_suffix);
-    this.#claim(path, call);
-    const finding = this.#findings?.get(uriOf(path)) ?? judge(await this.engine.store.stat(path, signal), this.request);
-    this.remember(path, finding);
-    const contentType = options.contentType ?? "application/octet-stream";
-    const how = { finding, request: this.request, contentType };
+    const withdraw = this.#claim(uriOf(path), call);
     try {
+      const finding =
+        this.#findings?.get(uriOf(path)) ?? judge(await this.engine.store.stat(path, signal), this.request);
+      this.remember(path, finding);
+      const contentType = options.contentType ?? "application/octet-stream";
+      const how = { finding, request: this.request, contentType };
       const result = await uploadOnce(this.engine.store, path, data, how, signal);
       this.uploaded.push(result);
       this.#inputs?.delete(uriOf(path)); // whoever reads it from here on means this one
       return result;
     } catch (error) {
       if (error instanceof OvertakenError) this.overtaken = error;
+      withdraw();
       throw error;
     }
   }
 
-  /** One object, one writer: a second one would be taken for a repetition of the first, and lost. */
-  #claim(path: ObjectPath, call: UserCall): void {
-    const uri = uriOf(path);
-    this.#claims ??= new Map();
-    const other = this.#claims.get(uri);
-    if (other !== undefined && (other.id !== call.id || other.attempt === call.attempt)) {
+  /** One object, one writer: a second one would be taken for a repetition of the first, and lost. It returns how to withdraw. */
+  #claim(uri: string, call: UserCall): () => void {
+    const claims = (this.#claims ??= new Map<string, Claim>());
+    const other = claims.get(uri);
+    if (other !== undefined && (other.call !== call || other.attempt === call.attempt)) {
       throw new PermanentError(`${uri} is written twice for one message: give each upload a suffix of its own`, {
         code: "DUPLICATE_OUTPUT",
       });
     }
-    this.#claims.set(uri, { ...call });
+    const claim: Claim = { call, attempt: call.attempt };
+    claims.set(uri, claim);
+    return () => {
+      if (claims.get(uri) === claim) claims.delete(uri);
+    };
   }
 
-  /** Waits for uploads that user code did not wait for. Throws the first that failed. */
+  /** Waits for uploads that user code did not wait for. Throws the first error that nobody took, but none of a try that was made again. */
   async settle(): Promise<void> {
-    await Promise.all(this.#uploads);
+    const uploads = this.#uploads.filter(({ call, attempt }) => attempt === call.attempt);
+    await Promise.all(uploads.map(({ promise }) => promise.settle()));
   }
 
   /** Ends what user code has left running, and removes the temporary files. */
   async cleanUp(): Promise<void> {
     this.#ended?.abort(new Error("the attempt is over"));
-    await Promise.allSettled([...this.#uploads, ...this.#reads]);
+    await this.#running?.ended();
     for (const stream of this.#streams) stream.destroy();
     const folder = await this.#folder?.catch(() => undefined);
     if (folder !== undefined) await rm(folder, { recursive: true, force: true, maxRetries: 3 });

@@ -132,7 +132,9 @@ async function* verified(reader: GcsReader, signal: AbortSignal): AsyncGenerator
   if (crc32c !== undefined && crc32cText(crc.value) !== crc32c) throw reader.checksumError();
 }
 
-function into(file: FileHandle): Target {
+/** Empties the file: what comes anew may be another generation, and a shorter one. */
+async function into(file: FileHandle): Promise<Target> {
+  await file.truncate();
   return async (chunk, at) => {
     for (let done = 0; done < chunk.length;) {
       done += (await file.write(chunk, done, chunk.length - done, at + done)).bytesWritten;

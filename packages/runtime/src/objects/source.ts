@@ -1,4 +1,4 @@
-import { Readable } from "node:stream";
+import { isUint8Array } from "node:util/types";
 import type { UploadSource } from "../api/context.js";
 
 /** The bytes of text or bytes, not copied. */
@@ -18,7 +18,7 @@ export async function* chunksOf(source: UploadSource, signal: AbortSignal): Asyn
     yield viewOf(source);
     return;
   }
-  const iterator = source[Symbol.asyncIterator]();
+  const iterator = iterate(source);
   let giveUp: (reason: Error) => void = () => undefined;
   const aborted = () => {
     giveUp(signal.reason as Error);
@@ -28,13 +28,13 @@ export async function* chunksOf(source: UploadSource, signal: AbortSignal): Asyn
   try {
     for (;;) {
       signal.throwIfAborted(); // while the last chunk was made use of
-      const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+      const next = await new Promise<IteratorResult<unknown>>((resolve, reject) => {
         giveUp = reject;
         iterator.next().then(resolve, reject);
       });
       over = next.done === true;
       if (next.done === true) return;
-      yield next.value;
+      yield bytesIn(next.value);
     }
   } finally {
     signal.removeEventListener("abort", aborted);
@@ -42,10 +42,56 @@ export async function* chunksOf(source: UploadSource, signal: AbortSignal): Asyn
   }
 }
 
-/** Not awaited: a source that is waiting for something would answer only when it has it. */
-function leave(source: AsyncIterable<Uint8Array>, iterator: AsyncIterator<Uint8Array>): void {
-  if (source instanceof Readable) source.destroy();
-  else void Promise.resolve(iterator.return?.()).catch(() => undefined);
+/** In plain JavaScript a source may be anything. */
+function iterate(source: unknown): AsyncIterator<unknown> {
+  if (isIterable(source)) return source[Symbol.asyncIterator]();
+  throw new TypeError(`an upload takes bytes, text or a stream of them, not ${kindOf(source)}; ${advice}`);
+}
+
+function isIterable(source: unknown): source is AsyncIterable<unknown> {
+  return typeof source === "object" && source !== null && Symbol.asyncIterator in source;
+}
+
+function bytesIn(chunk: unknown): Uint8Array {
+  if (typeof chunk === "string") return Buffer.from(chunk);
+  if (isUint8Array(chunk)) return chunk;
+  throw new TypeError(`the stream of an upload gives bytes or text, not ${kindOf(chunk)}; ${advice}`);
+}
+
+const advice = "make bytes of it first, e.g. Buffer.from(JSON.stringify(value))";
+
+function kindOf(value: unknown): string {
+  return `a value of type ${Object.prototype.toString.call(value).slice("[object ".length, -1)}`;
+}
+
+/** A stream that fails while nobody reads it yet keeps its error for whoever does: not being heard, it would end the worker. */
+export function hearErrors(source: UploadSource): void {
+  if (isStream(source)) source.on("error", () => undefined);
+}
+
+/**
+ * Lets go of a source that nobody reads, or reads any more. Not awaited: one that is waiting for something would answer only when it
+ * has it.
+ */
+export function leave(source: UploadSource, iterator?: AsyncIterator<unknown>): void {
+  if (isStream(source)) source.destroy();
+  else if (typeof source === "object" && !isUint8Array(source)) void end(source, iterator).catch(() => undefined);
+}
+
+async function end(source: AsyncIterable<unknown>, iterator: AsyncIterator<unknown> | undefined): Promise<void> {
+  await (iterator ?? iterate(source)).return?.();
+}
+
+interface Stream {
+  on(event: "error", hear: () => void): unknown;
+  destroy(): unknown;
+}
+
+/** Also those of packages that bring streams of their own. */
+function isStream(source: unknown): source is Stream {
+  if (typeof source !== "object" || source === null) return false;
+  const { on, destroy } = source as Readonly<Record<string, unknown>>;
+  return typeof on === "function" && typeof destroy === "function";
 }
 
 /** All bytes of a source, in memory that is nobody else's. */

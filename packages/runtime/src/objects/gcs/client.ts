@@ -72,8 +72,7 @@ export class GcsClient {
 
   async #send(request: GcsRequest, signal: AbortSignal): Promise<IncomingMessage> {
     const { url, what, method, body = [] } = request;
-    const authorization = url.origin === this.#origin ? await this.#authorization(request) : {};
-    signal.throwIfAborted();
+    const authorization = url.origin === this.#origin ? await this.#authorization(request, signal) : {};
     const headers = {
       ...authorization,
       "user-agent": `klio-runtime/${runtimeVersion}`,
@@ -145,11 +144,30 @@ export class GcsClient {
     return Buffer.concat(chunks).toString();
   }
 
-  async #authorization({ what, url }: GcsRequest): Promise<Readonly<Record<string, string>>> {
-    try {
-      return await this.authorize(url.href);
-    } catch (cause) {
+  /** The library that fetches them knows no signal, and waits for as long as its own tries take. */
+  async #authorization({ what, url }: GcsRequest, signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
+    signal.throwIfAborted();
+    const { stallMs } = this.limits;
+    let timer: NodeJS.Timeout | undefined;
+    let aborted: () => void = () => undefined;
+    const givenUp = new Promise<never>((_, reject) => {
+      aborted = () => {
+        reject(signal.reason as Error);
+      };
+      signal.addEventListener("abort", aborted);
+      timer = setTimeout(() => {
+        const message = `${what}: no credentials came for ${stallMs / 1_000} s`;
+        reject(new StorageError(message, { code: "STORAGE_STALLED" }));
+      }, stallMs);
+    });
+    const coming = this.authorize(url.href).catch((cause: unknown) => {
       throw new StorageError(`${what}: no credentials: ${messageOf(cause)}`, { code: "STORAGE_CREDENTIALS", cause });
+    });
+    try {
+      return await Promise.race([coming, givenUp]);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", aborted);
     }
   }
 }

@@ -21,12 +21,12 @@ export async function download(
   path: ObjectPath,
   signal: AbortSignal,
   options: ReadOptions,
-  prepare: (head: ObjectHead) => Target,
+  prepare: (head: ObjectHead) => Target | Promise<Target>,
 ): Promise<ObjectHead> {
   for (let left = client.limits.downloads; ;) {
     const reader = await GcsReader.begin(client, path, signal, options);
     try {
-      const crc = await readParts(reader, prepare(reader.head), signal);
+      const crc = await readParts(reader, await prepare(reader.head), signal);
       const { crc32c } = reader.head;
       if (crc32c === undefined || crc32cText(crc) === crc32c) return reader.head;
     } finally {
