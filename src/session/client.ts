@@ -117,8 +117,11 @@ interface StartedProcess {
 function startProcess(key: SessionKey, entry: string, options: SessionOptions): StartedProcess {
   mkdirSync(stateDirectory(key), { recursive: true, mode: 0o700 });
   const log = openSync(logPath(key), "a", 0o600);
+  // A program of a job's may start it for everybody: it does not die with that program (packages/runtime/src/engine/programs.ts).
+  const { KLIO_PROGRAM: _, ...env } = process.env;
   const child = spawn(process.execPath, [entry, JSON.stringify({ key, options, starter: process.pid })], {
     detached: true,
+    env,
     stdio: ["ignore", log, log],
     cwd: stateDirectory(key),
   });

@@ -64,6 +64,8 @@ export function endProcesses(pid: number | undefined, variable: string): void {
 function processesWith(variable: string): number[] {
   const has = (pid: string) => {
     try {
+      // Of one that hangs in the kernel the environment may be waited for as long as it does.
+      if (/\) [DZ] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"))) return false;
       return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(variable);
     } catch {
       return false; // somebody else's, or gone

@@ -158,6 +158,40 @@ describe("when everything fails", () => {
     expect(tested.status().ready).toBe(true);
   });
 
+  it("goes on receiving until there is one to try", async () => {
+    let broken = true;
+    const tested = testJob(
+      jobOf((item) => {
+        if (item.element === "x-1")
+          throw broken ? new Error("the model server is down") : new PermanentError("no recording");
+        return item.with("done");
+      }),
+      { attempts: 3, pauseAfter: 1 },
+    );
+    const first = tested.send("x-1");
+    await expect.poll(() => tested.status().state).toBe("paused");
+    broken = false;
+    await tested.clock.advance("5s");
+    expect((await first).outcome).toBe("dead-letter");
+    const later = ["ping-1", "ping-2", "x-2"].map((element) =>
+      tested.send({ element, ping: element.startsWith("ping") }),
+    );
+    await tested.clock.advance("10s");
+    expect((await Promise.all(later)).map((r) => r.outcome)).toEqual(["passed-through", "passed-through", "processed"]);
+    expect(tested.status().ready).toBe(true);
+  });
+
+  it("gives back what it has not received when it stops", async () => {
+    const tested = testJob(failing, { attempts: 3, pauseAfter: 1 });
+    const first = tested.send("x-1");
+    await expect.poll(() => tested.status().state).toBe("paused");
+    const later = tested.send("x-2");
+    const stopped = tested.stop();
+    await tested.clock.advance("1m");
+    await stopped;
+    expect((await Promise.all([first, later])).map((r) => r.outcome)).toEqual(["given-back", "given-back"]);
+  });
+
   it("does not pause for some bad messages among good ones", async () => {
     const tested = testJob(
       jobOf((item) => {

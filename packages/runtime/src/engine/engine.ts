@@ -26,7 +26,7 @@ export interface Engine {
 
 /** Places in limits that all workers of a job share. */
 export interface LimitClient {
-  /** Resolves to what gives the place back, once (further calls do nothing), when there is one. `size` 0: as many as the configuration says. Rejects when `signal` aborts. */
+  /** Resolves, once there is one, to what gives the place back; further calls of that do nothing. `size` 0: as many as the configuration says. Rejects when `signal` aborts. */
   acquire(limit: string, size: number, signal: AbortSignal): Promise<() => void>;
 }
 

@@ -9,6 +9,7 @@ import { PermanentError } from "../api/errors.js";
 import type { UploadedObject } from "../api/uploaded-object.js";
 import { objectPath } from "../objects/location.js";
 import { hearErrors, leave } from "../objects/source.js";
+import { isStorageTrouble } from "../objects/storage-error.js";
 import { type ObjectPath, type ObjectState, type ReadOptions, uriOf } from "../objects/store.js";
 import { type Finding, judge, OvertakenError, type Request, uploadOnce } from "../objects/upload-rule.js";
 import type { Cancellation } from "./cancellation.js";
@@ -27,9 +28,13 @@ export interface Uploader {
 interface Claim {
   readonly call: UserCall;
   readonly attempt: number;
+  /** Why it is not known whether the object was written. */
+  unclear?: Error;
 }
 
-interface Upload extends Claim {
+interface Upload {
+  readonly call: UserCall;
+  readonly attempt: number;
   readonly promise: ObservedPromise<UploadedObject>;
 }
 
@@ -181,38 +186,39 @@ export class ItemObjects {
     }
     signal.throwIfAborted(); // a call whose time is up writes nothing any more
     const path = objectPath(output.location, item.element, options.suffix ?? output.file_suffix);
-    const withdraw = this.#claim(uriOf(path), call);
+    const uri = uriOf(path);
+    const claim = this.#claim(uri, call);
     try {
-      const finding =
-        this.#findings?.get(uriOf(path)) ?? judge(await this.engine.store.stat(path, signal), this.request);
+      const finding = this.#findings?.get(uri) ?? judge(await this.engine.store.stat(path, signal), this.request);
       this.remember(path, finding);
       const contentType = options.contentType ?? "application/octet-stream";
       const how = { finding, request: this.request, contentType };
       const result = await uploadOnce(this.engine.store, path, data, how, signal);
       this.uploaded.push(result);
-      this.#inputs?.delete(uriOf(path)); // whoever reads it from here on means this one
+      this.#inputs?.delete(uri); // whoever reads it from here on means this one
       return result;
     } catch (error) {
       if (error instanceof OvertakenError) this.overtaken = error;
-      withdraw();
+      // The service may have written it without our hearing of it: another's bytes would be taken for a repetition of these.
+      if (isStorageTrouble(error) || signal.aborted) claim.unclear = error as Error;
+      else if (this.#claims?.get(uri) === claim) this.#claims.delete(uri);
       throw error;
     }
   }
 
-  /** One object, one writer: a second one would be taken for a repetition of the first, and lost. It returns how to withdraw. */
-  #claim(uri: string, call: UserCall): () => void {
+  /** One object, one writer: a second one would be taken for a repetition of the first, and lost. */
+  #claim(uri: string, call: UserCall): Claim {
     const claims = (this.#claims ??= new Map<string, Claim>());
     const other = claims.get(uri);
     if (other !== undefined && (other.call !== call || other.attempt === call.attempt)) {
+      if (other.unclear !== undefined) throw other.unclear;
       throw new PermanentError(`${uri} is written twice for one message: give each upload a suffix of its own`, {
         code: "DUPLICATE_OUTPUT",
       });
     }
     const claim: Claim = { call, attempt: call.attempt };
     claims.set(uri, claim);
-    return () => {
-      if (claims.get(uri) === claim) claims.delete(uri);
-    };
+    return claim;
   }
 
   /** Waits for uploads that user code did not wait for. Throws the first error that nobody took, but none of a try that was made again. */

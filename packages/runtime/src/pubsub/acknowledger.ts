@@ -4,8 +4,6 @@ import { Status, statusOf, triedOnce } from "./clients.js";
 /** Acknowledgements that go in one request. */
 interface Batch {
   readonly ids: string[];
-  /** Size of their messages. */
-  bytes: number;
   readonly done: Promise<void>;
 }
 
@@ -19,37 +17,23 @@ const batchMs = 5;
 
 /** Acknowledges the messages of one subscription, many in one request. */
 export class Acknowledger {
-  /** Acknowledged, and not confirmed yet: the service counts them as outstanding. */
-  unconfirmed = 0;
-  unconfirmedBytes = 0;
   #batch: Batch | undefined;
 
   constructor(
     readonly client: SubscriberClient,
     readonly subscription: string,
-    /** Some were confirmed, or given up. */
-    readonly onConfirmed: () => void,
   ) {}
 
-  /** Resolves when the service has confirmed it, or cannot: then the message comes again. */
-  acknowledge(ackId: string, bytes: number): Promise<void> {
+  /** Resolves when the service has confirmed it, or cannot: then the message comes again. Never rejects. */
+  acknowledge(ackId: string): Promise<void> {
     if (this.#batch === undefined || this.#batch.ids.length >= maxIdsPerRequest) this.#batch = this.#gather();
     this.#batch.ids.push(ackId);
-    this.#batch.bytes += bytes;
-    this.unconfirmed += 1;
-    this.unconfirmedBytes += bytes;
     return this.#batch.done;
   }
 
   #gather(): Batch {
     const ids: string[] = [];
-    const batch: Batch = { ids, bytes: 0, done: this.#send(ids) };
-    void batch.done.then(() => {
-      this.unconfirmed -= ids.length;
-      this.unconfirmedBytes -= batch.bytes;
-      this.onConfirmed();
-    });
-    return batch;
+    return { ids, done: this.#send(ids) };
   }
 
   async #send(ids: string[]): Promise<void> {

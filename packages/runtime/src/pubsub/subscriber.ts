@@ -2,6 +2,8 @@ import type { SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.j
 import { messageOf } from "../error-message.js";
 import { Acknowledger } from "./acknowledger.js";
 import { Status, statusOf, triedOnce } from "./clients.js";
+import { PullStream, type Received } from "./pull-stream.js";
+import { isSome, Streams } from "./streams.js";
 import type { Delivery, Lease, Source } from "../supervisor/source.js";
 
 export interface SubscriberOptions {
@@ -10,7 +12,7 @@ export interface SubscriberOptions {
   readonly input: string;
   readonly subscription: string;
   readonly ackDeadlineMs: number;
-  /** Bounds on what is outstanding; the service is told, and the stream is paused at them. */
+  /** Bounds on what is outstanding; the service is told, and streams stand still at them. */
   readonly maxMessages: number;
   readonly maxBytes: number;
   readonly onDelivery: (delivery: Delivery) => void;
@@ -25,59 +27,35 @@ export interface SubscriberOptions {
   readonly onLost: (lease: Lease) => void;
 }
 
-interface Received {
-  readonly receivedMessages?: readonly {
-    readonly ackId?: string | null;
-    readonly message?: {
-      readonly messageId?: string | null;
-      readonly data?: Uint8Array | string | null;
-      readonly attributes?: Readonly<Record<string, string>> | null;
-      readonly orderingKey?: string | null;
-      readonly publishTime?: { readonly seconds?: unknown; readonly nanos?: number | null } | null;
-    } | null;
-  }[];
+/** A message in hand: its size, and what it came through. */
+interface Held {
+  readonly bytes: number;
+  readonly stream: PullStream;
 }
 
 const firstDelayMs = 100;
 const longestDelayMs = 2_000;
 const maxIdsPerRequest = 1_000;
-/** How long the service may take to end a stream; what it sends later comes again when its lease has expired. */
-const streamEndMs = 1_000;
-/** How long a stream must have been open to count as connected, when nothing has come through it. */
-const connectedAfterMs = 300;
-
-type Stream = ReturnType<SubscriberClient["streamingPull"]>;
-
-/** What may still be outstanding, or what a stream was opened for. */
-interface Room {
-  readonly messages: number;
-  readonly bytes: number;
-}
 
 /** Receives from one subscription through the low-level API and keeps the leases of what is in hand. */
 export class Subscriber implements Source {
-  readonly #leases = new Map<Lease, number>();
-  #stream: Stream | undefined;
-  /** What the stream was opened for: less than the bounds when something was in hand then. */
-  #granted: Room = { messages: 0, bytes: 0 };
-  /** Leases of what came before the stream was opened, for which it has no room. */
-  #inherited = new Set<Lease>();
-  #outstandingBytes = 0;
+  readonly #leases = new Map<Lease, Held>();
+  #bytes = 0;
+  readonly #streams: Streams;
+  readonly #acks: Acknowledger;
   #delayMs = firstDelayMs;
   #everConnected = false;
   #pulling = false;
+  #probing = false;
+  #paused = false;
   /** Resolves when nothing comes any more from streams that were ended. */
   #ending: Promise<unknown> = Promise.resolve();
-  /** Streams that were ended, and through which something may still come: it counts towards the bounds of the next. */
-  #endings = 0;
-  readonly #acks: Acknowledger;
   #extender: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
 
   constructor(readonly options: SubscriberOptions) {
-    this.#acks = new Acknowledger(options.client, options.subscription, () => {
-      this.#useRoom();
-    });
+    this.#streams = new Streams({ messages: options.maxMessages, bytes: options.maxBytes });
+    this.#acks = new Acknowledger(options.client, options.subscription);
   }
 
   start(): void {
@@ -94,26 +72,24 @@ export class Subscriber implements Source {
 
   resume(): void {
     this.#pulling = true;
-    this.#open();
+    if (this.#everConnected) this.#useRoom();
+    else void this.#probe();
   }
 
-  /** Ends the stream, and resolves when what was on its way has been delivered. Leases go on until they are given up. */
+  /** Ends the streams, and resolves when what was on its way has been delivered. Leases go on until they are given up. */
   async stopPulling(): Promise<void> {
     this.#pulling = false;
     clearTimeout(this.#retry);
     this.#retry = undefined;
-    await this.#endStream();
+    await this.#endStreams();
   }
 
   /** Resolves when nothing comes any more. If more is wanted by then, another stream is opened. */
-  async #endStream(): Promise<void> {
-    const stream = this.#stream;
-    this.#stream = undefined;
-    if (stream !== undefined) {
-      this.#endings += 1;
-      this.#ending = Promise.all([this.#ending, endStream(stream)]).then(() => {
-        this.#endings -= 1;
-        this.#open();
+  async #endStreams(): Promise<void> {
+    const ended = this.#streams.open.map((stream) => stream.end());
+    if (ended.length > 0) {
+      this.#ending = Promise.all([this.#ending, ...ended]).then(() => {
+        this.#useRoom();
       });
     }
     await this.#ending;
@@ -126,96 +102,100 @@ export class Subscriber implements Source {
   }
 
   /** Resolves when the service has confirmed the acknowledgement, or cannot: then the message comes again. */
-  acknowledge(lease: Lease): Promise<void> {
-    const bytes = this.#leases.get(lease) ?? 0;
-    const done = lease.lost ? Promise.resolve() : this.#acks.acknowledge(lease.ackId, bytes);
-    this.#drop(lease);
-    return done;
+  async acknowledge(lease: Lease): Promise<void> {
+    const held = this.#release(lease);
+    if (!lease.lost) await this.#acks.acknowledge(lease.ackId);
+    this.#free(held);
   }
 
   /** Gives a message back: it is delivered again, to whomever. */
   async giveBack(lease: Lease): Promise<void> {
+    const held = this.#release(lease);
     if (!lease.lost) await this.#modify([lease.ackId], 0).catch(() => undefined); // it expires by itself then
-    this.#drop(lease);
+    this.#free(held);
   }
 
   /** Gives up a lease without a word: the message is delivered again when it has expired. */
   letGo(lease: Lease): void {
-    this.#drop(lease);
+    this.#free(this.#release(lease));
   }
 
-  #drop(lease: Lease): void {
-    const bytes = this.#leases.get(lease);
-    if (bytes === undefined) return;
+  /** Nobody works on it any more; until the service has heard of it, it counts as outstanding. */
+  #release(lease: Lease): Held | undefined {
+    const held = this.#leases.get(lease);
+    if (held === undefined) return undefined;
     this.#leases.delete(lease);
-    this.#inherited.delete(lease);
-    this.#outstandingBytes -= bytes;
+    this.#bytes -= held.bytes;
+    if (this.#paused && !this.#full()) {
+      this.#paused = false;
+      for (const stream of this.#streams.open) stream.resume();
+    }
+    return held;
+  }
+
+  #free(held: Held | undefined): void {
+    held?.stream.giveUp(held.bytes);
     this.#useRoom();
   }
 
   /** Asks whether the subscription is there before the first stream, which would only be silent. */
   async #probe(): Promise<void> {
+    if (this.#probing) return;
+    this.#probing = true;
+    const error = await this.#lookFor();
+    this.#probing = false;
+    if (error !== undefined) this.#reopen(error);
+    else this.#useRoom(true);
+  }
+
+  /** What speaks against receiving from the subscription. */
+  async #lookFor(): Promise<unknown> {
     try {
       await this.options.client.getSubscription({ subscription: this.options.subscription }, triedOnce);
+      return undefined;
     } catch (error) {
       // Receiving needs less permission than looking.
-      if (statusOf(error) !== Status.permissionDenied) {
-        this.#reopen(error);
-        return;
-      }
+      return statusOf(error) === Status.permissionDenied ? undefined : (error ?? new Error("it cannot be looked for"));
     }
-    this.#open();
+  }
+
+  /** Sees to it that there are streams for what may be outstanding. `found`: the subscription is known to be there. */
+  #useRoom(found = this.#everConnected): void {
+    if (!this.#pulling || !found || this.#retry !== undefined) return;
+    const step = this.#streams.next();
+    if (step === "open") this.#open();
+    else if (step === "replace") void this.#endStreams();
   }
 
   #open(): void {
-    if (!this.#pulling || this.#stream !== undefined || this.#endings > 0) return;
-    const room = this.#room();
-    if (isNone(room)) return; // opened when there is room again
-    const stream = this.options.client.streamingPull();
-    this.#stream = stream;
-    this.#granted = room;
-    this.#inherited = new Set(this.#leases.keys());
-    const connected = () => {
-      clearTimeout(quiet);
-      if (this.#stream !== stream) return;
-      this.#delayMs = firstDelayMs;
-      this.#everConnected = true;
-      this.options.onConnected();
-    };
-    const quiet = setTimeout(connected, connectedAfterMs);
-    stream.once("data", connected);
-    stream.on("data", (response: Received) => {
-      this.#receive(response);
+    const { client, subscription, ackDeadlineMs, onConnected } = this.options;
+    const stream: PullStream = new PullStream({
+      client,
+      subscription,
+      ackDeadlineMs,
+      granted: this.#streams.grant,
+      onConnected: () => {
+        this.#delayMs = firstDelayMs;
+        this.#everConnected = true;
+        onConnected();
+      },
+      onReceived: (response) => {
+        this.#receive(response, stream);
+      },
+      onBroken: (error) => {
+        this.#reopen(error);
+      },
     });
-    const over = (error?: unknown) => {
-      clearTimeout(quiet);
-      if (this.#stream === stream) this.#reopen(error);
-    };
-    stream.once("error", over);
-    stream.once("end", over);
-    stream.on("error", () => undefined);
-    stream.write({
-      subscription: this.options.subscription,
-      streamAckDeadlineSeconds: Math.round(this.options.ackDeadlineMs / 1_000),
-      maxOutstandingMessages: room.messages,
-      maxOutstandingBytes: room.bytes,
-    });
+    this.#streams.add(stream);
   }
 
-  /** What may come besides what is in hand, or acknowledged and not confirmed yet. */
-  #room(): Room {
-    return {
-      messages: this.options.maxMessages - this.#leases.size - this.#acks.unconfirmed,
-      bytes: this.options.maxBytes - this.#outstandingBytes - this.#acks.unconfirmedBytes,
-    };
-  }
-
+  /** There is a stream less, or none could be opened: after a while it is tried again. */
   #reopen(error: unknown): void {
-    this.#stream = undefined;
     if (!this.#pulling) return;
     // At the bounds nothing is asked for. Whether it can be is seen when there is room, and a stream is opened.
-    if (this.#everConnected && isNone(this.#room())) return;
-    this.options.onDisconnected();
+    if (this.#everConnected && !isSome(this.#streams.room)) return;
+    const isOne = this.#streams.open.length > 0;
+    if (!isOne) this.options.onDisconnected();
     const status = statusOf(error);
     const hopeless: readonly (number | undefined)[] = [
       Status.notFound,
@@ -223,7 +203,7 @@ export class Subscriber implements Source {
       Status.unauthenticated,
       Status.invalidArgument,
     ];
-    if (!this.#everConnected && hopeless.includes(status)) {
+    if (!this.#everConnected && !isOne && hopeless.includes(status)) {
       this.options.onRefused(error);
       return;
     }
@@ -232,12 +212,12 @@ export class Subscriber implements Source {
     this.options.onTrouble(error ?? new Error("the stream ended"), delayMs);
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
-      if (this.#everConnected) this.#open();
+      if (this.#everConnected) this.#useRoom();
       else void this.#probe();
     }, delayMs);
   }
 
-  #receive(response: Received): void {
+  #receive(response: Received, stream: PullStream): void {
     for (const { ackId, message } of response.receivedMessages ?? []) {
       if (typeof ackId !== "string" || message === null || message === undefined) continue;
       const data =
@@ -248,8 +228,9 @@ export class Subscriber implements Source {
         confirmedUntil: Date.now() + this.options.ackDeadlineMs,
         lost: false,
       };
-      this.#leases.set(lease, data.length);
-      this.#outstandingBytes += data.length;
+      this.#leases.set(lease, { bytes: data.length, stream });
+      this.#bytes += data.length;
+      stream.take(data.length);
       this.options.onDelivery({
         lease,
         input: this.options.input,
@@ -260,32 +241,13 @@ export class Subscriber implements Source {
         publishTime: Number(message.publishTime?.seconds ?? 0) * 1_000 + (message.publishTime?.nanos ?? 0) / 1e6,
       });
     }
-    if (this.#full()) this.#stream?.pause();
+    if (!this.#full()) return;
+    this.#paused = true;
+    for (const each of this.#streams.open) each.pause();
   }
 
   #full(): boolean {
-    return this.#leases.size >= this.options.maxMessages || this.#outstandingBytes >= this.options.maxBytes;
-  }
-
-  #useRoom(): void {
-    if (this.#full()) return;
-    if (this.#stream?.isPaused() === true) this.#stream.resume();
-    if (this.#stream === undefined && this.#everConnected && this.#retry === undefined) this.#open();
-    else if (this.#stream !== undefined && this.#isStinted()) void this.#endStream();
-  }
-
-  /**
-   * Whether the stream was opened for so little, because of what was in hand then, that a new one is worth its while: for twice as
-   * much, or, once all of that is done with, for a tenth more. The bounds of a stream are said once, in its first request:
-   * https://cloud.google.com/pubsub/docs/reference/rpc/google.pubsub.v1#streamingpullrequest
-   */
-  #isStinted(): boolean {
-    const { messages, bytes } = this.#granted;
-    if (messages === this.options.maxMessages && bytes === this.options.maxBytes) return false;
-    const room = this.#room();
-    if (room.messages < messages || room.bytes < bytes) return false;
-    const times = this.#inherited.size === 0 ? 1.1 : 2;
-    return room.messages >= times * messages || room.bytes >= times * bytes;
+    return this.#leases.size >= this.options.maxMessages || this.#bytes >= this.options.maxBytes;
   }
 
   async #extendAll(): Promise<void> {
@@ -320,7 +282,7 @@ export class Subscriber implements Source {
       if (!this.#leases.has(lease)) return false;
       if (lease.confirmedUntil > now) return true;
       lease.lost = true;
-      this.#drop(lease);
+      this.#free(this.#release(lease));
       this.options.onLost(lease);
       return false;
     });
@@ -333,27 +295,4 @@ export class Subscriber implements Source {
       { ...triedOnce, timeout: ackDeadlineMs / 3 },
     );
   }
-}
-
-function isNone({ messages, bytes }: Room): boolean {
-  return messages <= 0 || bytes <= 0;
-}
-
-/** Resolves when all that the service has sent was delivered, or after {@link streamEndMs}. */
-async function endStream(stream: Stream): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const end = () => {
-      clearTimeout(tooLong);
-      resolve();
-    };
-    const tooLong = setTimeout(end, streamEndMs);
-    stream.once("end", end);
-    stream.once("close", end);
-    // The service ends its side when it hears that this one has ended; a call that is cancelled drops what it was sent.
-    stream.end();
-    stream.resume();
-  });
-  // A stream that is left open is sent what is published from now on.
-  stream.cancel();
-  stream.destroy();
 }

@@ -29,6 +29,8 @@ export interface FleetOptions {
 /** Consecutive starts that may fail before the job is given up. */
 const maxFailedStarts = 10;
 const longestRestartMs = 5_000;
+/** How long a worker that was killed may take to be gone. */
+const deathMs = 500;
 /** How long the worker for suspects waits for another one. */
 const quarantineIdleMs = 30_000;
 
@@ -50,6 +52,8 @@ export class Fleet {
   readonly #graphs = new WeakMap<Build, string>();
   #nextNumber = 1;
   #failedStarts = 0;
+  /** The same of the worker for suspects. */
+  #failedQuarantines = 0;
   /** Workers in a row that died before they had answered for any message. */
   #uselessWorkers = 0;
   #everReady = false;
@@ -140,7 +144,7 @@ export class Fleet {
       worker.disown();
     }
     const end = Date.now() + waitMs;
-    while (this.#workers.size > 0 && Date.now() < 2 * waitMs + end) {
+    while (this.#workers.size > 0 && Date.now() < end + deathMs) {
       if (Date.now() > end) for (const worker of this.#workers) worker.kill();
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
@@ -194,7 +198,7 @@ export class Fleet {
       this.options.onFatal({ code: "WORKER_START", message, stack: "" });
       return;
     }
-    const delay = this.#restartDelay();
+    const delay = restartDelay(Math.max(this.#failedStarts, this.#uselessWorkers));
     this.options.onRestart(how, delay, failure);
     setTimeout(() => {
       const { workers } = this.options;
@@ -204,15 +208,10 @@ export class Fleet {
     }, delay);
   }
 
-  #restartDelay(): number {
-    const failures = Math.max(this.#failedStarts, this.#uselessWorkers);
-    return failures === 0 ? 0 : Math.min(100 * 2 ** failures, longestRestartMs);
-  }
-
   /** The worker for suspects could not be made ready: they wait a while, and longer each time. */
   #delayQuarantine(how: string, failure?: Fatal): void {
-    this.#failedStarts += 1;
-    const delay = this.#restartDelay();
+    this.#failedQuarantines += 1;
+    const delay = restartDelay(this.#failedQuarantines);
     this.options.onRestart(how, delay, failure);
     this.#quarantineDelay = setTimeout(() => {
       this.#quarantineDelay = undefined;
@@ -224,7 +223,8 @@ export class Fleet {
   readonly #own: Pick<WorkerEvents, "ready" | "fatal" | "died"> = {
     ready: (worker) => {
       if (!this.#hasGraphOf(worker)) return;
-      this.#failedStarts = 0;
+      if (worker.quarantine) this.#failedQuarantines = 0;
+      else this.#failedStarts = 0;
       this.#everReady = true;
       if (worker.build === this.#coming) this.#takeOver(worker.build);
       this.options.onReady();
@@ -317,6 +317,10 @@ export class Fleet {
   #tellRetired(build: Build): void {
     if (![...this.#workers].some((w) => w.build === build)) this.options.onRetired(build);
   }
+}
+
+function restartDelay(failures: number): number {
+  return failures === 0 ? 0 : Math.min(100 * 2 ** failures, longestRestartMs);
 }
 
 function toMebibytes(bytes: number): string {

@@ -23,10 +23,13 @@ export function eachLine(stream: Readable, tell: (line: string) => void): void {
   };
   stream.setEncoding("utf8");
   stream.on("data", take);
-  stream.once("close", () => {
+  const end = () => {
     if (rest !== "") tell(rest);
     rest = "";
-  });
+  };
+  // A stream that is destroyed closes without an end.
+  stream.once("end", end);
+  stream.once("close", end);
 }
 
 function piecesOf(line: string): string[] {

@@ -327,14 +327,13 @@ export class Supervisor {
     const intake = takeIn(delivery, receipt, this.#config, this.#job);
     this.options.observer.received(intake.work);
     if (this.#inHand.take(intake.work) !== undefined) this.#admit(intake);
-    if (this.#wantsTrial) this.#tryReceived();
+    if (this.#wantsTrial && this.#dispatcher.tryOne()) this.#receiveNoMore();
   }
 
-  /** While the job pauses: the first message that came is tried, and no more are received. */
-  #tryReceived(): void {
+  /** While the job pauses: there is a message to try. */
+  #receiveNoMore(): void {
     this.#wantsTrial = false;
     for (const source of this.#sources.all) source.pause();
-    this.#dispatcher.tryOne();
   }
 
   #admit(intake: Intake): void {

@@ -129,7 +129,11 @@ class JobUnderTest implements TestJob {
   }
 
   stop(): Promise<void> {
-    this.#stopped ??= this.#supervisor.drain("the test stops it");
+    this.#stopped ??= this.#supervisor.drain("the test stops it").then(() => {
+      // What came while the job paused it has never received.
+      for (const [id, end] of this.#waiting) end(unsent(id));
+      this.#waiting.clear();
+    });
     this.#settleStart?.resolve(); // what waits for it to begin waits no longer
     return this.#stopped;
   }
