@@ -218,6 +218,18 @@ describe("an attempt's failure", () => {
     expect(result).toMatchObject({ failure: { kind: "error", code: "ENOTDIR" } });
   });
 
+  it("stays the storage's when user code tries again what may have been written", async () => {
+    // The service has it, and each answer is lost.
+    proxy.meddling.answer = (passed, passing) => (passing.method === "POST" ? { ...passed, status: 503 } : passed);
+    const result = await attempt(async (item, ctx) => {
+      await ctx.upload(item, "text").catch(() => {
+        proxy.meddling.answer = (passed) => passed;
+        return ctx.upload(item, "other text");
+      });
+    });
+    expect(kindOf(result)).toBe("storage");
+  });
+
   it("is the message's own when a request is refused for what it asks", async () => {
     proxy.meddling.answer = (passed, passing) => (passing.method === "POST" ? { ...passed, status: 400 } : passed);
     expect(kindOf(await attempt((item, ctx) => ctx.upload(item, "text")))).toBe("error");
