@@ -41,11 +41,11 @@ export class Streams {
   /** What to do now that something was done with. */
   next(): Step {
     if (this.#all.size > 1) this.forgetOld();
-    const { open, room } = this;
-    if (this.isEnding) return "none";
-    if (open.length === 0) return isSome(room) ? "open" : "none";
+    const { open } = this;
+    if (this.#isWhole(open) || this.isEnding) return "none";
+    const { room } = this;
     const [first, second] = open;
-    if (first === undefined || this.#isWhole(open)) return "none";
+    if (first === undefined) return isSome(room) ? "open" : "none";
     const outstanding = [...this.#all].reduce((sum, s) => sum + s.outstanding.messages, 0);
     if (outstanding === 0) return "replace";
     if (second !== undefined) return "none";

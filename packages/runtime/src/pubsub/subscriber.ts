@@ -210,6 +210,7 @@ export class Subscriber implements Source {
     const delayMs = this.#delayMs;
     this.#delayMs = Math.min(this.#delayMs * 2, longestDelayMs);
     this.options.onTrouble(error ?? new Error("the stream ended"), delayMs);
+    clearTimeout(this.#retry);
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       if (this.#everConnected) this.#useRoom();
