@@ -102,7 +102,7 @@ async function startGoogle(wanted?: number): Promise<Broker> {
 async function untilReady(address: string, child: ChildProcess): Promise<void> {
   const [host, port] = address.split(":");
   const client = new PubSub({ projectId: "probe-project", apiEndpoint: `${host}:${port}`, emulatorMode: true });
-  for (let i = 0; i < 120; i += 1) {
+  for (let i = 0; i < 400; i += 1) {
     if (child.exitCode !== null) throw new Error(`the emulator ended with ${child.exitCode}`);
     try {
       await client.topic("probe").create({ timeout: 2_000 });
@@ -112,5 +112,5 @@ async function untilReady(address: string, child: ChildProcess): Promise<void> {
       await sleep(250);
     }
   }
-  throw new Error("the emulator did not answer within 30 s");
+  throw new Error("the emulator did not answer within 100 s");
 }

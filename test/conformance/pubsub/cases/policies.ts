@@ -40,7 +40,7 @@ export const policyCases: Cases = {
     expect(texts(first)).toEqual(["0", "1", "2", "3"]);
     await c.ack(subscription, [...first.slice(0, 1), ...first.slice(2, 3)]);
     await c.nack(subscription, first.slice(1, 2));
-    expect(texts(await c.pull(subscription, 3, 5_000))).toEqual(["1", "2", "3"]);
+    expect(texts(await c.pull(subscription, 3, 15_000))).toEqual(["1", "2", "3"]);
   },
 
   async "dead-letter"(c) {

@@ -48,7 +48,7 @@ def _(c):
     equal(texts(first), ["0", "1", "2", "3"])
     c.ack(subscription, [first[0], first[2]])
     c.nack(subscription, first[1:2])
-    equal(texts(c.pull(subscription, 3, 5)), ["1", "2", "3"])
+    equal(texts(c.pull(subscription, 3, 15)), ["1", "2", "3"])
 
 
 @case("dead-letter")
