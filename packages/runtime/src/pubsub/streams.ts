@@ -19,12 +19,12 @@ export class Streams {
     return [...this.#all].filter((s) => !s.isOver && !s.isEnding);
   }
 
-  get isEnding(): boolean {
+  get #isEnding(): boolean {
     return [...this.#all].some((s) => !s.isOver && s.isEnding);
   }
 
   add(stream: PullStream): void {
-    this.forgetOld();
+    this.#forgetOld();
     this.#all.add(stream);
   }
 
@@ -40,9 +40,9 @@ export class Streams {
 
   /** What to do now that something was done with. */
   next(): Step {
-    if (this.#all.size > 1) this.forgetOld();
+    if (this.#all.size > 1) this.#forgetOld();
     const { open } = this;
-    if (this.#isWhole(open) || this.isEnding) return "none";
+    if (this.#isWhole(open) || this.#isEnding) return "none";
     const { room } = this;
     const [first, second] = open;
     if (first === undefined) return isSome(room) ? "open" : "none";
@@ -58,7 +58,7 @@ export class Streams {
   }
 
   /** Those that are over, and of which nothing is outstanding. */
-  forgetOld(): void {
+  #forgetOld(): void {
     for (const stream of this.#all) if (stream.isOver && stream.outstanding.messages === 0) this.#all.delete(stream);
   }
 
