@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PubSub } from "@google-cloud/pubsub";
@@ -83,34 +83,62 @@ async function startGoogle(wanted?: number): Promise<Broker> {
   const jar = emulatorJar();
   if (jar === undefined) throw new Error(missingGoogle());
   const port = wanted ?? (await freePort());
-  const child = spawn("java", ["-jar", jar, "--host=127.0.0.1", `--port=${port}`], { stdio: "ignore" });
-  const address = `127.0.0.1:${port}`;
+  const child = spawn("java", ["-jar", jar, "--host=127.0.0.1", `--port=${port}`], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-2_000)));
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const close = async () => {
     child.kill("SIGKILL");
     await ended;
   };
   try {
-    await untilReady(address, child);
+    await untilAnswers(port, child);
   } catch (error) {
     await close();
-    throw error;
+    throw new Error(`Google's emulator on port ${port} did not start; it said:\n${said}`, { cause: error });
   }
-  return { address, ...(child.pid === undefined ? {} : { pid: child.pid }), close };
+  return { address: `127.0.0.1:${port}`, ...(child.pid === undefined ? {} : { pid: child.pid }), close };
 }
 
-async function untilReady(address: string, child: ChildProcess): Promise<void> {
-  const [host, port] = address.split(":");
-  const client = new PubSub({ projectId: "probe-project", apiEndpoint: `${host}:${port}`, emulatorMode: true });
-  for (let i = 0; i < 400; i += 1) {
-    if (child.exitCode !== null) throw new Error(`the emulator ended with ${child.exitCode}`);
+/** Until it listens, and then until it answers: a client that is there before it listens waits longer between its tries each time. */
+async function untilAnswers(port: number, child: ChildProcess): Promise<void> {
+  const until = Date.now() + 100_000;
+  await retried(until, child, () => connected(port));
+  const client = new PubSub({ projectId: "probe-project", apiEndpoint: `127.0.0.1:${port}`, emulatorMode: true });
+  try {
+    // This only reads: a call that makes something may have made it when its answer comes too late.
+    await retried(until, child, () => client.topic("probe").getMetadata({ timeout: 2_000 }).catch(unlessNotFound));
+  } finally {
+    await client.close();
+  }
+}
+
+async function retried(until: number, child: ChildProcess, attempt: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
     try {
-      await client.topic("probe").create({ timeout: 2_000 });
-      await client.close();
+      await attempt();
       return;
-    } catch {
+    } catch (error) {
+      if (Date.now() > until) throw error;
       await sleep(250);
     }
   }
-  throw new Error("the emulator did not answer within 100 s");
+}
+
+function connected(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.once("error", reject);
+  });
+}
+
+/** 5 is NOT_FOUND: https://grpc.io/docs/guides/status-codes/ */
+function unlessNotFound(error: unknown): void {
+  if (!(error instanceof Error && "code" in error && error.code === 5)) throw error;
 }
