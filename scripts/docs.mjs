@@ -23,12 +23,19 @@ function commands() {
         const value = f.type === "boolean" ? "" : ` ${f.helpValue ?? "VALUE"}`;
         const short = f.char ? `-${f.char}, ` : "";
         const no = f.allowNo ? `, --no-${f.name}` : "";
-        return `| \`${short}--${f.name}${value}${no}\` | ${cell(f.description ?? "Format output as json.")} |`;
+        const text = f.description ?? "Format output as json.";
+        const unsaid = ![undefined, false].includes(f.default) && !text.includes("(default");
+        return `| \`${short}--${f.name}${value}${no}\` | ${cell(text)}${unsaid ? ` (default: ${f.default})` : ""} |`;
       });
     const examples = command.examples.map((e) => e.replaceAll("<%= config.bin %>", "klio"));
     return `## ${name}\n\n${command.summary}\n\n${command.description ?? ""}\n\n\`${name}${args} [FLAGS]\`\n\n| flag | what |\n|---|---|\n${flags.join("\n")}\n\n\`\`\`sh\n${examples.join("\n")}\n\`\`\`\n`;
   });
   return `${made}# Commands\n\nstdout is data, stderr is talk. \`--json\` prints the result, or the error, as JSON. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted at a prompt.\n\n${parts.join("\n")}`;
+}
+
+function range({ minimum, maximum }) {
+  if (maximum !== undefined) return ` From ${minimum} to ${maximum}.`;
+  return minimum > 1 ? ` At least ${minimum}.` : "";
 }
 
 function configuration() {
@@ -48,13 +55,14 @@ function configuration() {
           : (property.type ?? "text");
       const byDefault = property.default === undefined ? "" : `\`${JSON.stringify(property.default)}\``;
       const must = needs.includes(key) && required ? " **needed**" : "";
-      rows.push(`| \`${name}\` | ${type} | ${byDefault} | ${cell(property.description ?? "As in Klio.")}${must} |`);
+      const description = `${property.description ?? "As in Klio."}${range(property)}${must}`;
+      rows.push(`| \`${name}\` | ${type} | ${byDefault} | ${cell(description)} |`);
       if (property.properties) walk(property, `${name}.`, true);
       if (items?.properties) walk(items, `${name}.`, true);
     }
   };
   walk(schema, "", true);
-  return `${made}# klio-job.yaml\n\nEditors check it with [\`spec/klio-job.schema.json\`](../../spec/klio-job.schema.json). Keys of \`job_config\` that are not listed are the job's own; keys of \`pipeline_options\` that are not listed go to Beam. \`$NAME\` and \`\${NAME}\` take the values of \`--template NAME=VALUE\`, \`$$\` is a dollar; \`--override PATH=VALUE\` sets a value.\n\n| key | type | default | what |\n|---|---|---|---|\n${rows.join("\n")}\n`;
+  return `${made}# klio-job.yaml\n\nEditors check it with [\`spec/klio-job.schema.json\`](../../spec/klio-job.schema.json). Keys of \`job_config\` that are not listed are the job's own; keys of \`pipeline_options\` that are not listed go to Beam. \`$NAME\` and \`\${NAME}\` take the values of \`--template NAME=VALUE\`, \`$$\` is a dollar; \`--override PATH=VALUE\` sets a value.\n\nA duration is a whole number and a unit, at most 1000h: \`500ms\`, \`30s\`, \`2m\`, \`1h\`. A size is one of bytes: \`512Mi\`, \`2Gi\`, \`1500M\`.\n\n| key | type | default | what |\n|---|---|---|---|\n${rows.join("\n")}\n`;
 }
 
 function errors() {

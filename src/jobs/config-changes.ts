@@ -27,8 +27,8 @@ export function configChanges(before: EffectiveConfig, after: EffectiveConfig): 
 
 /** Only what workers alone look at can change under a running job; ping is looked at before. */
 function effectOf(path: string): ConfigChange["effect"] {
-  const ofWorkers = path.startsWith("job_config.user.") || path.startsWith("job_config.data.");
-  return ofWorkers && !path.endsWith(".ping") ? "reload" : "restart";
+  const ofData = path.startsWith("job_config.data.") && !path.endsWith(".ping");
+  return ofData || path.startsWith("job_config.user.") ? "reload" : "restart";
 }
 
 function flatten(value: unknown, path = ""): Map<string, unknown> {

@@ -74,7 +74,7 @@ export class OutcomeWatch {
           "WAIT_SESSION_GONE",
           `the local session ended before the job was done with: ${ids.join(", ")}`,
           {
-            hint: "Its messages ended with it. Start the job again and publish once more: klio job run --direct-runner",
+            hint: "Its messages wait for its next start: klio job run --direct-runner",
             data: { outcomes, open: ids },
           },
         );

@@ -250,6 +250,19 @@ describe("an inline job", () => {
     expect(rig.outcomes("dead-letter").find((o) => o["element"] === "bad-1")?.["stack"]).toMatch(/src\/run\.ts:\d+:/);
   });
 
+  it.each(["{mode: inline, concurrency: 8, limits: {gpu: 8}}", "{count: 1, concurrency: 8, limits: {gpu: 8}}"])(
+    "cuts what its code logs at the same length as one with workers: %s",
+    async (workers) => {
+      await start(workers);
+      await rig.publish(["wordy-1"]);
+      await rig.untilDone(1);
+      const logged = rig.events.filter(
+        (e) => e.event === "log" && e["element"] === "wordy-1" && e["node"] === "finish",
+      );
+      expect(logged.map((e) => e["message"])).toEqual([`${"w".repeat(65_536)}… (100000 characters)`]);
+    },
+  );
+
   it("tells that user code ended it", async () => {
     await start("{mode: inline, concurrency: 8, limits: {gpu: 8}}");
     await rig.publish(["exit-1"]);

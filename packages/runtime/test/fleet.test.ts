@@ -22,6 +22,7 @@ class HandWorker implements Worker {
   readonly useful = true;
   readonly blocked = false;
   readonly given: string[][] = [];
+  readonly drained: boolean[] = [];
   killing: Killing | undefined;
   build: Build | undefined;
   ready = false;
@@ -68,8 +69,11 @@ class HandWorker implements Worker {
     });
   }
 
+  drain(final: boolean): void {
+    this.drained.push(final);
+  }
+
   cancel = nothing;
-  drain = nothing;
   disown = nothing;
 }
 
@@ -140,6 +144,21 @@ describe("workers of one code", () => {
     worker.inHand.clear();
     dispatcher.enqueue(workOf(4, 1));
     await expect.poll(() => worker.given.slice(1)).toEqual([["m-2"]]);
+  });
+});
+
+describe("workers whose code was replaced", () => {
+  it("are told so while they have something in hand, and end when they have not", async () => {
+    const { dispatcher, workers } = dispatch({ workers: 2 });
+    const [busy, idle] = workers;
+    busy?.becomeReady("one");
+    dispatcher.enqueue(workOf(1, 1));
+    await expect.poll(() => busy?.given).toEqual([["m-1"]]);
+    idle?.becomeReady("one");
+    dispatcher.reload({ directory: "new", configJson: "" });
+    expect([busy?.drained, idle?.drained]).toEqual([[], []]);
+    workers[2]?.becomeReady("another");
+    expect([busy?.drained, idle?.drained]).toEqual([[false], [true]]);
   });
 });
 

@@ -148,9 +148,11 @@ export const count = defineTransform("count", {
 class StatsD implements MetricsBackend {
   readonly #socket = createSocket("udp4");
 
+  constructor(readonly host: string) {}
+
   report({ kind, name, node, value }: MetricReport): void {
     const text = { counter: `${value}|c`, gauge: `${value}|g`, timer: `${value / 1e6}|ms` }[kind];
-    this.#socket.send(`klio.${node}.${name}:${text}`, 8125, "127.0.0.1");
+    this.#socket.send(`klio.${node}.${name}:${text}`, 8125, this.host);
   }
 
   close(): void {
@@ -159,7 +161,7 @@ class StatsD implements MetricsBackend {
 }
 
 export const counting = defineJob({
-  metrics: () => [new StatsD()], // once in each worker
+  metrics: (config) => [new StatsD(String(config.job_config.user["statsd_host"]))], // once in each worker
   build: (input) => input.apply(count),
 });
 

@@ -249,10 +249,11 @@ describe("metrics and logs", () => {
     const reported: MetricReport[] = [];
     let closed = false;
     const job = defineJob({
-      metrics: () => [
+      metrics: ({ job_name }) => [
         {
           report: (metric) => {
             reported.push(metric);
+            expect(job_name).toBe("test-job");
             if (metric.kind === "gauge") throw new Error("the agent is gone");
           },
           close: () => {

@@ -17,7 +17,7 @@ export default class JobRun extends KlioCommand {
     paragraphs(`With --direct-runner it runs on this machine: no account, no Docker, no network. The job's topics, subscriptions and
 buckets are created in a local session, which all jobs of a project share and which ends with the last of them.
 Ctrl-C finishes the messages in hand and stops; a second one gives them back at once.
-Not yet delivered messages live as long as the session; objects stay.
+Topics, subscriptions, messages and objects stay, and are there again at the next start.
 
 A batch job ends by itself. Exit codes: 0 done; 1 it cannot run; 3 done, and some elements are dead letters; 4 stopped before its
 end. Run it again and it goes on with the elements that are left.`);

@@ -19,7 +19,7 @@ import { outcomeLine } from "../../ui/run-view.js";
 export default class MessagePublish extends KlioCommand {
   static override summary = "Send a job messages, one for each element.";
   static override description =
-    paragraphs(`It goes to the topic of the job's first event input: in the local session of the project if one runs, else in Google Cloud;
+    paragraphs(`It goes to the topic of the job's first Pub/Sub input: in the local session of the project if one runs, else in Google Cloud;
 --emulator, --cloud and PUBSUB_EMULATOR_HOST say otherwise. stderr says where it went.`);
   static override examples = [
     "<%= config.bin %> message publish rec-1 rec-2",
@@ -41,7 +41,7 @@ export default class MessagePublish extends KlioCommand {
     "bottom-up": Flags.boolean({ char: "b", description: "for this job alone (the default)" }),
     "non-klio": Flags.boolean({ char: "n", description: "send the bytes of the id as they are" }),
     input: Flags.string({
-      description: "the event input to send to, by its name (default: the first)",
+      description: "the event input to send to, by its name (default: the first of type pubsub)",
       helpValue: "NAME",
     }),
     wait: Flags.boolean({ description: "wait until the job is done with the messages, and say what became of them" }),

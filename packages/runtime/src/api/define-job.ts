@@ -1,3 +1,4 @@
+import type { EffectiveConfig } from "@klio/config/effective";
 import type { Leaving } from "./leaving.js";
 import type { MetricsBackend } from "./metrics.js";
 import type { Inputs, Pipeline } from "./pipeline.js";
@@ -7,8 +8,8 @@ import type { StandardSchema } from "./standard-schema.js";
 export interface JobDefinition<Config> {
   /** Checks the job's own keys of `job_config` and gives them their types. Any Standard Schema. What it refuses ends the job (`JOB_CONFIG`). */
   readonly config?: StandardSchema<Config>;
-  /** Back-ends of the job's own for `ctx.metrics`, made once in each worker. */
-  readonly metrics?: () => readonly MetricsBackend[];
+  /** Back-ends of the job's own for `ctx.metrics`, made once in each worker from what is `ctx.config` there. */
+  readonly metrics?: (config: EffectiveConfig) => readonly MetricsBackend[];
   /**
    * Lays out the job: synchronous, and a pure function of the configuration, because every process calls it again.
    * Of several event inputs `input` is all together; `input.branch("name", …)` takes them apart by their names.
@@ -22,7 +23,7 @@ export interface JobDefinition<Config> {
 export interface Job {
   readonly kind: "klio.job";
   readonly config: StandardSchema<unknown> | undefined;
-  readonly metrics: (() => readonly MetricsBackend[]) | undefined;
+  readonly metrics: JobDefinition<never>["metrics"];
   readonly build: (input: Pipeline<Inputs>, config: never) => Pipeline<{ readonly main: Leaving }>;
 }
 

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { LogSchema, type Result } from "../../gen/worker_pb.js";
-import { fieldsJson } from "../engine/fields-json.js";
+import { fieldsJson, logText } from "../engine/log-text.js";
 import { fewAtATime } from "../engine/few-at-a-time.js";
 import type { LogEntry, Sink } from "../engine/sink.js";
 import type { MetricReport } from "../api/metrics.js";
@@ -143,7 +143,8 @@ class InlineSink implements Sink {
 
   log({ severity, message, node, fields }: LogEntry): void {
     const { worker, work } = this;
-    const log = create(LogSchema, { id: work.id, severity, message, node, fieldsJson: fieldsJson(fields) });
+    const text = { message: logText(message), fieldsJson: fieldsJson(fields) };
+    const log = create(LogSchema, { id: work.id, severity, node, ...text });
     worker.events.log(worker, worker.inHand.get(work.id), log);
   }
 

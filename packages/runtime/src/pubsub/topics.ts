@@ -20,7 +20,8 @@ export async function untilTopicExists(
       const status = statusOf(error);
       if (status === Status.permissionDenied) return; // it may exist; publishing will tell
       const [, project = "", , id = ""] = topic.split("/");
-      const create = `Create it: gcloud pubsub topics create ${id} --project ${project}`;
+      const commands = [`topics create ${id}`, `subscriptions create ${id} --topic ${id}`];
+      const create = `Create it, and what keeps its messages: ${commands.map((c) => `gcloud pubsub ${c} --project ${project}`).join(" && ")}`;
       tell(
         status === Status.notFound
           ? `not ready: the dead-letter topic ${topic} does not exist. ${create}`

@@ -259,8 +259,9 @@ export class Fleet {
     this.#serving = build;
     this.#coming = undefined;
     for (const worker of this.#workers) {
-      if (!this.#isRetired(worker) || worker.inHand.size > 0) continue;
-      if (worker.ready) this.#retire(worker);
+      if (!this.#isRetired(worker)) continue;
+      if (worker.inHand.size > 0) worker.drain(false);
+      else if (worker.ready) this.#retire(worker);
       else worker.kill();
     }
     this.options.onReloaded(build);

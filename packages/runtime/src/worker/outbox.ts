@@ -10,7 +10,7 @@ import {
   WorkerFrameSchema,
 } from "../../gen/worker_pb.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { fieldsJson, maxLogLength } from "../engine/fields-json.js";
+import { fieldsJson, logText } from "../engine/log-text.js";
 import type { MetricReport } from "../api/metrics.js";
 import type { LogEntry, Sink } from "../engine/sink.js";
 import { resultBytes } from "../protocol/codec.js";
@@ -64,7 +64,7 @@ export class Outbox {
   }
 
   log(id: bigint, { severity, message, fields, node }: LogEntry): void {
-    const value = { id, severity, node, message: cut(message), fieldsJson: fieldsJson(fields) };
+    const value = { id, severity, node, message: logText(message), fieldsJson: fieldsJson(fields) };
     this.#send({ case: "log", value });
   }
 
@@ -145,10 +145,6 @@ function metricBytes({ name, node, tags }: Metric): number {
   let characters = name.length + node.length;
   for (const [key, value] of Object.entries(tags)) characters += key.length + value.length + 10;
   return characters * 3 + 50;
-}
-
-function cut(text: string): string {
-  return text.length > maxLogLength ? `${text.slice(0, maxLogLength)}… (${text.length} characters)` : text;
 }
 
 function tooLarge({ id, durationUs }: Result): Result {

@@ -57,7 +57,7 @@ export class Performer {
     for (const node of graph.nodes.values()) {
       if (node.transform.setup !== undefined) states.set(node.path, await node.transform.setup());
     }
-    const backends = [otelMetrics(), ...(job.metrics?.() ?? [])];
+    const backends = [otelMetrics(), ...(job.metrics?.(config) ?? [])];
     const made: Performer = new Performer(options, {
       config,
       graph,

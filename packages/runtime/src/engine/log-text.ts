@@ -1,5 +1,10 @@
-/** Characters of one log entry's fields; what is longer is cut. */
-export const maxLogLength = 65_536;
+/** Characters of one log entry's text, and of its fields; what is longer is cut. */
+const maxLogLength = 65_536;
+
+/** The text of a log entry. */
+export function logText(text: string): string {
+  return text.length > maxLogLength ? `${text.slice(0, maxLogLength)}… (${text.length} characters)` : text;
+}
 
 /** Fields of a log entry as JSON, whatever they are. */
 export function fieldsJson(fields: Readonly<Record<string, unknown>>): string {
