@@ -62,3 +62,16 @@ describe("metrics of one turn of the event loop", () => {
     expect(logs).toMatchObject([{ id: 7n, severity: "WARNING", node: "work", message }]);
   });
 });
+
+describe("where a message is", () => {
+  it("is told of the node it is in last, although the one before was left in the same turn", async () => {
+    const frames = await heard((outbox) => {
+      outbox.enter(7n, "before", 0);
+      outbox.enter(7n, "limited", 1_000);
+    });
+    const entered = frames.flatMap(({ case: kind, value }) =>
+      kind === "enter" ? [[value.node, value.timeoutMs]] : [],
+    );
+    expect(entered).toEqual([["limited", 1_000]]);
+  });
+});

@@ -16,11 +16,16 @@ const maxBytes = 9_000_000;
 const firstDelayMs = 100;
 const longestDelayMs = 2_000;
 
-/** Publishes to one topic. While a request is on its way the next ones gather behind it. */
+/**
+ * Publishes to one topic. While a request is on its way the next messages gather behind it; those of each ordering key by themselves,
+ * because a request that has several is refused (google/pubsub/v1/pubsub.proto, PublishRequest).
+ */
 export class Publisher implements Output {
-  readonly #waiting: Pending[] = [];
-  #sending = false;
+  /** By ordering key; a key that is here has a request on its way, or is about to. */
+  readonly #waiting = new Map<string, Pending[]>();
   #closed = false;
+  /** The batch whose failures are told of: an outage fails those of all keys. */
+  #told: readonly Pending[] | undefined;
 
   constructor(
     readonly client: PublisherClient,
@@ -30,10 +35,17 @@ export class Publisher implements Output {
 
   /** Resolves to the message's id once the service has confirmed it. Rejects with {@link RejectedError}, or when closed. */
   publish(message: OutgoingMessage): Promise<string> {
+    const { orderingKey } = message;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ message, resolve, reject });
-      if (!this.#sending) setImmediate(() => void this.#sendAll());
-      this.#sending = true;
+      const pending = { message, resolve, reject };
+      const waiting = this.#waiting.get(orderingKey);
+      if (waiting !== undefined) {
+        waiting.push(pending);
+        return;
+      }
+      const own = [pending];
+      this.#waiting.set(orderingKey, own);
+      setImmediate(() => void this.#sendAll(orderingKey, own));
     });
   }
 
@@ -41,23 +53,20 @@ export class Publisher implements Output {
     this.#closed = true;
   }
 
-  async #sendAll(): Promise<void> {
-    while (this.#waiting.length > 0) await this.#send(this.#nextBatch());
-    this.#sending = false;
-  }
-
-  #nextBatch(): Pending[] {
-    let bytes = 0;
-    let count = 0;
-    for (const { message } of this.#waiting) {
-      bytes += message.data.length + 2_000; // attributes and framing
-      if (count > 0 && (bytes > maxBytes || count === maxMessages)) break;
-      count += 1;
-    }
-    return this.#waiting.splice(0, count);
+  async #sendAll(key: string, waiting: Pending[]): Promise<void> {
+    while (waiting.length > 0) await this.#send(nextBatch(waiting));
+    this.#waiting.delete(key);
   }
 
   async #send(batch: readonly Pending[]): Promise<void> {
+    try {
+      await this.#sendUntilTaken(batch);
+    } finally {
+      if (this.#told === batch) this.#told = undefined;
+    }
+  }
+
+  async #sendUntilTaken(batch: readonly Pending[]): Promise<void> {
     for (let delayMs = firstDelayMs; ; delayMs = Math.min(delayMs * 2, longestDelayMs)) {
       try {
         const messages = batch.map(({ message: { data, attributes, orderingKey } }) => ({
@@ -79,7 +88,9 @@ export class Publisher implements Output {
           for (const p of batch) p.reject(error);
           return;
         }
-        this.onTrouble(new Error(`publishing to ${this.topic}: ${messageOf(error)}`), delayMs);
+        this.#told ??= batch;
+        if (this.#told === batch)
+          this.onTrouble(new Error(`publishing to ${this.topic}: ${messageOf(error)}`), delayMs);
         await sleep(delayMs);
       }
     }
@@ -90,4 +101,15 @@ export class Publisher implements Output {
     if (batch.length === 1) batch[0]?.reject(new RejectedError(messageOf(error)));
     else for (const pending of batch) await this.#send([pending]);
   }
+}
+
+function nextBatch(waiting: Pending[]): Pending[] {
+  let bytes = 0;
+  let count = 0;
+  for (const { message } of waiting) {
+    bytes += message.data.length + 2_000; // attributes and framing
+    if (count > 0 && (bytes > maxBytes || count === maxMessages)) break;
+    count += 1;
+  }
+  return waiting.splice(0, count);
 }

@@ -81,6 +81,7 @@ export class Outbox {
 
   enter(id: bigint, node: string, timeoutMs: number): void {
     if (timeoutMs > 0) {
+      this.#entered.delete(id); // it has left that one: told later, it would be taken for where it is
       // At once: user code may block the event loop from here on.
       this.#send({ case: "enter", value: { id, node, timeoutMs } });
       return;
