@@ -24,8 +24,8 @@ export class Publisher implements Output {
   /** By ordering key; a key that is here has a request on its way, or is about to. */
   readonly #waiting = new Map<string, Pending[]>();
   #closed = false;
-  /** The batch whose failures are told of: an outage fails those of all keys. */
-  #told: readonly Pending[] | undefined;
+  /** A failure was told of whose next try is still to come: an outage fails the batches of all keys. */
+  #told = false;
 
   constructor(
     readonly client: PublisherClient,
@@ -59,14 +59,6 @@ export class Publisher implements Output {
   }
 
   async #send(batch: readonly Pending[]): Promise<void> {
-    try {
-      await this.#sendUntilTaken(batch);
-    } finally {
-      if (this.#told === batch) this.#told = undefined;
-    }
-  }
-
-  async #sendUntilTaken(batch: readonly Pending[]): Promise<void> {
     for (let delayMs = firstDelayMs; ; delayMs = Math.min(delayMs * 2, longestDelayMs)) {
       try {
         const messages = batch.map(({ message: { data, attributes, orderingKey } }) => ({
@@ -88,12 +80,19 @@ export class Publisher implements Output {
           for (const p of batch) p.reject(error);
           return;
         }
-        this.#told ??= batch;
-        if (this.#told === batch)
-          this.onTrouble(new Error(`publishing to ${this.topic}: ${messageOf(error)}`), delayMs);
-        await sleep(delayMs);
+        await this.#pause(error, delayMs);
       }
     }
+  }
+
+  async #pause(error: unknown, delayMs: number): Promise<void> {
+    const tells = !this.#told;
+    if (tells) {
+      this.#told = true;
+      this.onTrouble(new Error(`publishing to ${this.topic}: ${messageOf(error)}`), delayMs);
+    }
+    await sleep(delayMs);
+    if (tells) this.#told = false;
   }
 
   /** One bad message fails its whole request: sent one by one, only the bad ones fail. */

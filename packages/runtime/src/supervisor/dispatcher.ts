@@ -66,8 +66,7 @@ export class Dispatcher {
         },
         entered: (worker, work, node, timeoutMs) => {
           work.node = node;
-          // A call with a time limit is over when it says so: another node's entry does not end it.
-          if (timeoutMs > 0) this.#startTimer(worker, work, "node", timeoutMs);
+          this.#startTimer(worker, work, "node", timeoutMs);
         },
         left: (_worker, work) => {
           this.#timers.get(work)?.node?.();
