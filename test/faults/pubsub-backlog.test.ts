@@ -72,9 +72,12 @@ describe("a backlog", () => {
         if (hoard.length < 10) hoard.push(m);
       });
       const data = Buffer.alloc(1_024, "x");
-      const messages = Array.from({ length: perRequest }, (_, i) => ({ data, orderingKey: `${i % 7}` }));
-      for (let sent = 0; sent < count; sent += 4 * perRequest) {
-        await Promise.all([0, 1, 2, 3].map(() => publisher.publish({ topic: topic.name, messages })));
+      const publish = (key: number) => {
+        const messages = Array.from({ length: perRequest }, () => ({ data, orderingKey: `${key % 7}` }));
+        return publisher.publish({ topic: topic.name, messages }, { isBundling: false });
+      };
+      for (let sent = 0; sent < count / perRequest; sent += 4) {
+        await Promise.all([sent, sent + 1, sent + 2, sent + 3].map(publish));
       }
       await publisher.publish({ topic: topic.name, messages: [{ data, attributes: { last: "yes" } }] });
       // A slow one, one with keys, and one that passes over all but the last.

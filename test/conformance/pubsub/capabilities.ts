@@ -86,6 +86,10 @@ export const capabilities = {
     },
   },
   ordering: { text: "keeps the order of each ordering key, with several outstanding" },
+  "ordering-one-key": {
+    text: "refuses a publish request with messages of different ordering keys",
+    google: { does: "takes it", documentation: `${rpc}#pubsubmessage` },
+  },
   "ordering-redelivery": {
     text: "delivers again all that follows a message of its key that was given back",
     google: {

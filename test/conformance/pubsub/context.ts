@@ -64,13 +64,14 @@ export class Context {
 
   /** Publishes in one request; a string is a message with that data. Returns the ids. */
   async publish(topic: string, ...messages: readonly (string | Published)[]): Promise<string[]> {
-    const [response] = await this.publisher.publish({
+    const request = {
       topic,
       messages: messages.map((m) => {
         const { data, ...rest } = typeof m === "string" ? { data: m } : m;
         return { ...rest, ...(data === undefined ? {} : { data: Buffer.from(data) }) };
       }),
-    });
+    };
+    const [response] = await this.publisher.publish(request, { isBundling: false });
     return response.messageIds ?? [];
   }
 

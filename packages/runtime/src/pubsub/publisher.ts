@@ -13,6 +13,8 @@ interface Pending {
 // Limits of a publish request: https://cloud.google.com/pubsub/quotas#resource_limits
 const maxMessages = 1_000;
 const maxBytes = 9_000_000;
+/** Left to itself the client puts requests for one topic together, whatever their ordering keys, and one that fails fails all. */
+const asItIs = { ...triedOnce, isBundling: false };
 const firstDelayMs = 100;
 const longestDelayMs = 2_000;
 
@@ -66,7 +68,7 @@ export class Publisher implements Output {
           attributes,
           orderingKey,
         }));
-        const [response] = await this.client.publish({ topic: this.topic, messages }, triedOnce);
+        const [response] = await this.client.publish({ topic: this.topic, messages }, asItIs);
         batch.forEach((p, i) => {
           p.resolve(response.messageIds?.[i] ?? "");
         });

@@ -16,7 +16,8 @@ def _(c):
     topic, subscription = c.pair(enable_message_ordering=True)
     keys = ("red", "green")
     for i in range(20):
-        c.publish(topic, *[{"data": f"{k}-{i}".encode(), "ordering_key": k} for k in keys])
+        for k in keys:
+            c.publish(topic, {"data": f"{k}-{i}".encode(), "ordering_key": k})
     seen = []
 
     def take(message):
@@ -37,6 +38,15 @@ def _(c):
     assert len(batch) > 1
     equal(texts(batch), ["0", "1", "2", "3", "4"][: len(batch)])
     equal(c.pull(subscription, 1, 2), [])  # the key is with somebody
+
+
+@case("ordering-one-key")
+def _(c):
+    topic = c.topic()
+    red, green = ({"data": b"x", "ordering_key": key} for key in ("red", "green"))
+    equal(len(c.publish(topic, red, red)), 2)
+    refused(lambda: c.publish(topic, red, green), INVALID_ARGUMENT)
+    refused(lambda: c.publish(topic, red, "no key"), INVALID_ARGUMENT)
 
 
 @case("ordering-redelivery")

@@ -72,6 +72,11 @@ export function publisherService(broker: Broker, published: () => void): Service
       if (bytes > maxRequestBytes) {
         throw invalidArgument(`a publish request holds at most ${maxRequestBytes} bytes, not ${bytes}`);
       }
+      if (new Set(request.messages.map((m) => m.orderingKey)).size > 1) {
+        throw invalidArgument(
+          "the messages of one publish request must have the same ordering key, or all of them none",
+        );
+      }
       if (broker.faults.strikes("unavailable")) throw unavailable("a fault: the request was not carried out");
       const messageIds = broker.publish(topic, request.messages);
       published();
