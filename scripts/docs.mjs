@@ -30,7 +30,7 @@ function commands() {
     const examples = command.examples.map((e) => e.replaceAll("<%= config.bin %>", "klio"));
     return `## ${name}\n\n${command.summary}\n\n${command.description ?? ""}\n\n\`${name}${args} [FLAGS]\`\n\n| flag | what |\n|---|---|\n${flags.join("\n")}\n\n\`\`\`sh\n${examples.join("\n")}\n\`\`\`\n`;
   });
-  return `${made}# Commands\n\nstdout is data, stderr is talk. \`--json\` prints the result, or the error, as JSON. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted at a prompt.\n\n${parts.join("\n")}`;
+  return `${made}# Commands\n\nstdout is data, stderr is talk. \`--json\` prints the result, or the error, as JSON: \`{"error": {"code": …, "message": …, "hint": …}}\`, with a code of [these](errors.md). Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted at a prompt.\n\n${parts.join("\n")}`;
 }
 
 function range({ minimum, maximum }) {

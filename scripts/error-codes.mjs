@@ -45,6 +45,7 @@ export const errorCodes = {
     WAIT_LOCAL: "`--wait` works in a local session only.",
     WAIT_SESSION_GONE: "The local session ended while a message was waited for.",
     WAIT_TIMEOUT: "The job was not done with every message in time.",
+    USAGE: "A flag or an argument is unknown, missing, or not one of those allowed.",
     UNEXPECTED: "A saved change could not be taken over, for a reason that klio does not know.",
     WATCH_BATCH: "`--watch` was asked for a batch job, which ends by itself.",
   },

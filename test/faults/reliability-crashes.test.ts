@@ -9,7 +9,7 @@ let rig: Rig;
 afterEach(() => rig.close());
 
 const delivery = (attempts: number) =>
-  `  delivery: {attempts: ${attempts}, retry_delay: 50ms, ack_deadline: 10s, dead_letter: DEAD}`;
+  `  delivery: {attempts: ${attempts}, retry_delay: 50ms, ack_deadline: 60s, dead_letter: DEAD}`;
 
 /** Runs these elements to their end, under one supervisor and without a second delivery. Resolves to attempts by element. */
 async function run(elements: readonly string[], options: Partial<RigOptions>): Promise<Record<string, unknown>> {

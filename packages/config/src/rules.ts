@@ -25,6 +25,7 @@ export function checkRules(config: Partial<Written>, report: Report): void {
   inlineFits(config, report);
   delaysFit(config, report);
   durationsFit(config, report);
+  boundFits(config, report);
 }
 
 function needsProject(config: Partial<Written>, report: Report): void {
@@ -258,6 +259,17 @@ function durationsFit(config: Partial<Written>, report: Report): void {
     const message = `delivery.${key} is at most ${longestDuration.text}, not ${String(written)}`;
     report({ code: "CONFIG_VALUE", message, path: ["job_config", "delivery", key] });
   }
+}
+
+/** Each subscription receives by itself, all event files together: none of them with less than one message. */
+function boundFits(config: Partial<Written>, report: Report): void {
+  const bound: unknown = config.job_config?.delivery?.max_outstanding_messages;
+  const types = list(config.job_config?.events?.inputs).map((input) => input.type as string);
+  const least = types.filter((type) => type === "pubsub").length + (types.includes("file") ? 1 : 0);
+  if (typeof bound !== "number" || bound < 1 || bound >= least) return;
+  const message = `delivery.max_outstanding_messages is ${bound}, and the job receives from ${least} inputs, from each one message at least`;
+  const path = ["job_config", "delivery", "max_outstanding_messages"];
+  report({ code: "CONFIG_VALUE", message, hint: `At least ${least}.`, path });
 }
 
 function list<T extends object>(value: readonly T[] | undefined): readonly T[] {

@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { makeFakeRuntime } from "../../../test/support/fake-runtime.js";
 import { Limits } from "../src/limits.js";
 import { realClock } from "../src/clock.js";
@@ -181,6 +182,75 @@ describe("the worker for suspects", () => {
     await expect.poll(() => workers.length).toBe(4);
     workers[3]?.becomeReady("one");
     await expect.poll(() => workers[3]?.given).toEqual([["m-1"]]);
+  });
+
+  it("ends after a while when the one it was started for is lost before it was ready", async () => {
+    vi.useFakeTimers();
+    const { dispatcher, workers } = dispatch({ workers: 1 });
+    onTestFinished(() => {
+      vi.useRealTimers(); // before the dispatcher stops
+    });
+    workers[0]?.becomeReady("one");
+    const suspect = workOf(1, 1, true);
+    dispatcher.enqueue(suspect);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(workers.map((w) => w.quarantine)).toEqual([false, true]);
+    dispatcher.cancel(suspect, "its lease was lost");
+    await vi.advanceTimersByTimeAsync(45_000);
+    workers[1]?.becomeReady("one");
+    expect(workers[1]?.drained).toEqual([]);
+    await vi.advanceTimersByTimeAsync(45_000);
+    expect(workers.map((w) => w.drained)).toEqual([[], [true]]);
+  });
+});
+
+describe("a job that holds", () => {
+  it("tries one message at a time, whatever else is still worked on", async () => {
+    const { dispatcher, workers } = dispatch({ workers: 1 });
+    const [worker] = workers;
+    worker?.becomeReady("one");
+    dispatcher.enqueue(workOf(1, 1));
+    await expect.poll(() => worker?.given).toEqual([["m-1"]]);
+    dispatcher.hold();
+    expect(dispatcher.tryOne()).toBe(false); // there is nothing to try but what is worked on already
+    for (const id of [2, 3]) dispatcher.enqueue(workOf(id, 1));
+    expect([dispatcher.tryOne(), dispatcher.tryOne()]).toEqual([true, true]);
+    expect(worker?.given).toEqual([["m-1"], ["m-2"]]);
+    worker?.inHand.delete(2n);
+    expect(dispatcher.tryOne()).toBe(true);
+    expect(worker?.given).toEqual([["m-1"], ["m-2"], ["m-3"]]);
+  });
+});
+
+describe("a worker that cannot be started for want of file descriptors", () => {
+  it("throws, and ends nothing else", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "klio-worker-"));
+    const highest = Math.max(...readdirSync("/proc/self/fd").map(Number));
+    const limit = (n: string) => execFileSync("prlimit", ["--pid", String(process.pid), `--nofile=${n}:`]);
+    const before = execFileSync("prlimit", ["--pid", String(process.pid), "--nofile", "-o", "SOFT", "--noheadings"]);
+    const opened: number[] = [];
+    const release = () => {
+      for (const fd of opened.splice(0)) closeSync(fd);
+      limit(String(before).trim());
+    };
+    onTestFinished(() => {
+      release();
+      rmSync(folder, { recursive: true });
+    });
+    limit(String(highest + 40));
+    while (opened.length < 1_000) {
+      try {
+        opened.push(openSync("/dev/null", "r"));
+      } catch {
+        break;
+      }
+    }
+    const options = { number: 1, quarantine: false, concurrency: 1, timeoutMs: 0, limits: new Limits({}) };
+    const start = () =>
+      new WorkerProcess({ ...options, entry: join(folder, "none.js"), folder: join(folder, "t") }, {} as WorkerEvents);
+    expect(start).toThrow("ulimit -n");
+    await new Promise((resolve) => setImmediate(resolve)); // the child tells of it too, which would end this process
+    release();
   });
 });
 

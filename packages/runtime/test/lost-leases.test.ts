@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { defineJob, defineTransform, type Job } from "@klio/runtime";
+import { defineJob, defineTransform, type Job, PermanentError } from "@klio/runtime";
 import { layOut } from "../src/engine/graph.js";
 import { InlineWorker } from "../src/inline/worker.js";
 import { Limits } from "../src/limits.js";
@@ -11,17 +11,18 @@ import { noObserver } from "../src/supervisor/observer.js";
 import type { Lease, Source } from "../src/supervisor/source.js";
 import { Supervisor } from "../src/supervisor/supervisor.js";
 import { FakeClock } from "../src/testing/fake-clock.js";
-import { testConfig } from "../src/testing/test-config.js";
+import { testConfig, type TestOptions } from "../src/testing/test-config.js";
 import { Performer } from "../src/worker/performer.js";
 
 const nothing = () => undefined;
 
 /** A supervisor whose source the test holds in its hands. */
-async function supervise(job: Job) {
-  const config = testConfig({});
+async function supervise(job: Job, options: TestOptions = {}, deadLetters = true) {
+  const config = testConfig(options);
   const events: RuntimeEvent[] = [];
   const published: string[] = [];
   const givenBack: string[] = [];
+  const letGo: string[] = [];
   const clock = new FakeClock(0, () => 0);
   let handlers: SourceHandlers | undefined;
   let confirm: () => void = nothing;
@@ -34,7 +35,7 @@ async function supervise(job: Job) {
     close: nothing,
     acknowledge: () => confirmed,
     giveBack: ({ ackId }) => Promise.resolve(void givenBack.push(ackId)),
-    letGo: nothing,
+    letGo: ({ ackId }) => void letGo.push(ackId),
   };
   const keeping = {
     publish: (m: { data: Uint8Array }) => Promise.resolve(void published.push(String(m.data))),
@@ -56,7 +57,12 @@ async function supervise(job: Job) {
         handlers = given;
         return { all: [source], failed: () => 0 };
       },
-      outputs: () => ({ outputs: [keeping], deadLetters: keeping, parents: [], close: nothing }),
+      outputs: () => ({
+        outputs: [keeping],
+        deadLetters: deadLetters ? keeping : undefined,
+        parents: [],
+        close: nothing,
+      }),
       untilReady: () => Promise.resolve(),
     },
     emit: (event) => events.push(event),
@@ -79,6 +85,7 @@ async function supervise(job: Job) {
     supervisor,
     published,
     givenBack,
+    letGo,
     outcomes: () => events.flatMap((e) => (e.event === "outcome" ? [`${e.element} ${e.outcome}`] : [])),
     deliver: (element: string, orderingKey = "") => {
       const lease: Lease = { source, ackId: element, confirmedUntil: Infinity, lost: false };
@@ -120,6 +127,31 @@ describe("a message whose lease is lost while it is worked on", () => {
     await expect.poll(run.outcomes).toEqual(expect.arrayContaining(["b given-back", "c processed"]));
     expect(run.givenBack).toEqual(["b"]);
     expect(run.published).toHaveLength(1);
+    await run.supervisor.drain("the test is over");
+  });
+});
+
+describe("a message that is left to its subscription's own policy", () => {
+  it("is not overtaken by what waits behind it for its ordering key", async () => {
+    let fail: () => void = nothing;
+    const waiting = new Promise<void>((resolve) => (fail = resolve));
+    const work = defineTransform("work", {
+      async process(item) {
+        await waiting;
+        if (item.element === "a") throw new PermanentError("never");
+        return item.with(item.element);
+      },
+    });
+    const run = await supervise(defineJob({ build: (input) => input.apply(work) }), {}, false);
+    for (const element of ["a", "b", "c"]) run.deliver(element, "k");
+    run.deliver("d", "another");
+    fail();
+    await expect.poll(() => run.outcomes().length).toBe(4);
+    expect(run.outcomes()).toEqual(
+      expect.arrayContaining(["a given-back", "b given-back", "c given-back", "d processed"]),
+    );
+    expect(run.letGo.sort()).toEqual(["a", "b", "c"]);
+    expect(run.givenBack).toEqual([]);
     await run.supervisor.drain("the test is over");
   });
 });

@@ -43,6 +43,15 @@ describe("attempts", () => {
     expect(Buffer.from(result.deadLetter?.data ?? []).includes("p")).toBe(true);
   });
 
+  it("fail with a message and a stack that are cut when they are very long", async () => {
+    const shouting = jobOf(() => {
+      throw new PermanentError("x".repeat(20_000_000));
+    });
+    const { error } = await testJob(shouting).send("x");
+    expect(error?.message).toMatch(/^x{65536}… \(20000000 characters\)$/);
+    expect(error?.stack.length).toBeLessThan(66_000);
+  });
+
   it("are not made where no further one will help", async () => {
     const permanent = jobOf(() => {
       throw new PermanentError("never", { code: "NEVER" });
@@ -156,6 +165,29 @@ describe("when everything fails", () => {
     await tested.clock.advance("1m");
     expect((await Promise.all(later)).map((r) => r.outcome)).toEqual(["processed", "processed"]);
     expect(tested.status().ready).toBe(true);
+  });
+
+  it("the job tries one although another is still worked on", async () => {
+    let broken = true;
+    let goOn: () => void = () => undefined;
+    const waiting = new Promise<void>((resolve) => (goOn = resolve));
+    const tested = testJob(
+      jobOf(async (item) => {
+        if (item.element === "slow") await waiting;
+        else if (broken) throw new Error("the model server is down");
+        return item.with("done");
+      }),
+      { attempts: 3, pauseAfter: 3, concurrency: 4 },
+    );
+    const slow = tested.send("slow");
+    const others = ["x-1", "x-2", "x-3"].map((element) => tested.send(element));
+    await expect.poll(() => tested.status().state).toBe("paused");
+    broken = false;
+    await tested.clock.advance("5s");
+    await expect.poll(() => tested.status().state).toBe("ready");
+    expect((await Promise.all(others)).map((r) => r.outcome)).toEqual(["processed", "processed", "processed"]);
+    goOn();
+    expect((await slow).outcome).toBe("processed");
   });
 
   it("goes on receiving until there is one to try", async () => {

@@ -10,6 +10,7 @@ import { judge, OvertakenError, type Request } from "../objects/upload-rule.js";
 import type { Cancellation } from "./cancellation.js";
 import type { AttemptInput, Engine } from "./engine.js";
 import { ItemObjects } from "./item-objects.js";
+import { logText } from "./log-text.js";
 import { NodeError } from "./node-error.js";
 import { type NodeTime, NodeTimes } from "./node-times.js";
 import { GraphRun } from "./run-graph.js";
@@ -169,8 +170,8 @@ function describeFailure(error: unknown, { reason }: Cancellation): AttemptFailu
   const cause: unknown = error instanceof NodeError ? error.cause : error;
   const described = {
     code: codeOf(cause),
-    message: messageOf(cause),
-    stack: cause instanceof Error ? stackOf(cause) : "",
+    message: logText(messageOf(cause)),
+    stack: cause instanceof Error ? logText(stackOf(cause)) : "",
     node,
   };
   if (cause instanceof CallTimeout) return { ...described, kind: "timeout" };

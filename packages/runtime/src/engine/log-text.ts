@@ -1,7 +1,7 @@
-/** Characters of one log entry's text, and of its fields; what is longer is cut. */
+/** Characters of one log entry's text, of its fields, and of an error's message and stack; what is longer is cut. */
 const maxLogLength = 65_536;
 
-/** The text of a log entry. */
+/** The text of a log entry, or of an error. */
 export function logText(text: string): string {
   return text.length > maxLogLength ? `${text.slice(0, maxLogLength)}… (${text.length} characters)` : text;
 }

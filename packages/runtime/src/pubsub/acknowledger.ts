@@ -1,5 +1,5 @@
 import type { SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.js";
-import { Status, statusOf, triedOnce } from "./clients.js";
+import { failedIds, Status, statusOf, triedOnce } from "./clients.js";
 
 /** Acknowledgements that go in one request. */
 interface Batch {
@@ -39,13 +39,16 @@ export class Acknowledger {
   async #send(ids: string[]): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, batchMs));
     if (this.#batch?.ids === ids) this.#batch = undefined;
-    const request = { subscription: this.subscription, ackIds: ids };
+    let ackIds = ids;
     for (let attempt = 1; attempt <= tries; attempt += 1) {
       try {
-        await this.client.acknowledge(request, triedOnce);
+        await this.client.acknowledge({ subscription: this.subscription, ackIds }, triedOnce);
         return;
       } catch (error) {
-        if (statusOf(error) === Status.notFound || attempt === tries) return; // delivered again, and known as done by its id
+        const failed = failedIds(error);
+        if (failed !== undefined) ackIds = ackIds.filter((id) => failed.get(id) === "later");
+        // What is not acknowledged is delivered again, and known as done by its id.
+        if (ackIds.length === 0 || statusOf(error) === Status.notFound || attempt === tries) return;
         const delayMs = Math.min(firstDelayMs * 2 ** attempt, longestDelayMs);
         await new Promise((resolve) => setTimeout(resolve, delayMs));
       }

@@ -62,3 +62,18 @@ export function statusOf(error: unknown): number | undefined {
   const code: unknown = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
   return typeof code === "number" ? code : undefined;
 }
+
+/**
+ * The ack ids that a request did nothing for, when it was carried out for the others: with exactly-once delivery the service names
+ * them. "invalid": never; "later": the same request may do it. Undefined when it was not carried out at all.
+ * Source: https://cloud.google.com/pubsub/docs/exactly-once-delivery#error_details
+ */
+export function failedIds(error: unknown): ReadonlyMap<string, "invalid" | "later"> | undefined {
+  const named = (error as { readonly errorInfoMetadata?: Readonly<Record<string, string>> } | null)?.errorInfoMetadata;
+  const failed = new Map<string, "invalid" | "later">();
+  for (const [id, how] of Object.entries(named ?? {})) {
+    if (how.startsWith("PERMANENT_FAILURE_")) failed.set(id, "invalid");
+    if (how.startsWith("TRANSIENT_FAILURE_")) failed.set(id, "later");
+  }
+  return failed.size > 0 ? failed : undefined;
+}

@@ -1,7 +1,7 @@
 import type { SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.js";
 import { messageOf } from "../error-message.js";
 import { Acknowledger } from "./acknowledger.js";
-import { Status, statusOf, triedOnce } from "./clients.js";
+import { failedIds, Status, statusOf, triedOnce } from "./clients.js";
 import { PullStream, type Received } from "./pull-stream.js";
 import { isSome, Streams } from "./streams.js";
 import type { Delivery, Lease, Source } from "../supervisor/source.js";
@@ -271,7 +271,14 @@ export class Subscriber implements Source {
       );
       for (const lease of held) lease.confirmedUntil = asked + ackDeadlineMs;
     } catch (error) {
+      const failed = failedIds(error);
+      for (const lease of failed === undefined ? [] : held) {
+        const how = failed?.get(lease.ackId);
+        if (how === undefined) lease.confirmedUntil = asked + ackDeadlineMs;
+        else if (how === "invalid") lease.confirmedUntil = 0;
+      }
       this.#withoutExpired(held);
+      if (failed !== undefined) return;
       this.options.onTrouble(new Error(`leases could not be extended: ${messageOf(error)}`), ackDeadlineMs / 3);
     }
   }

@@ -38,6 +38,8 @@ export class Dispatcher {
   readonly #timers = new Map<Work, { attempt?: () => void; node?: () => void }>();
   #scheduled = false;
   #held = false;
+  /** The message that was begun last; while it holds, the one that {@link tryOne} began. */
+  #latest: Work | undefined;
 
   constructor(readonly options: DispatcherOptions) {
     this.#fleet = new Fleet({
@@ -97,11 +99,13 @@ export class Dispatcher {
   /** Begins nothing more, until it is let go on. */
   hold(): void {
     this.#held = true;
+    this.#latest = undefined;
   }
 
-  /** While it holds: one message is begun, if none is being worked on. Whether there is any. */
+  /** While it holds: one message is begun, unless the one that was is still worked on. Whether there is any. */
   tryOne(): boolean {
-    if (this.#fleet.all().some((w) => w.inHand.size > 0)) return true;
+    const { id } = this.#latest ?? {};
+    if (id !== undefined && this.#fleet.all().some((w) => w.inHand.has(id))) return true;
     const any = this.#queue.length + this.#suspects.length > 0;
     this.#held = false;
     this.#dispatch(1);
@@ -120,6 +124,7 @@ export class Dispatcher {
       const at = queue.indexOf(work);
       if (at >= 0) queue.splice(at, 1);
     }
+    if (this.#suspects.length === 0) this.#fleet.noSuspects();
     const holders = this.#fleet.all().filter((w) => w.inHand.has(work.id));
     for (const worker of holders) worker.cancel(work, reason);
     return holders.length > 0;
@@ -210,6 +215,7 @@ export class Dispatcher {
   }
 
   #assign(worker: Worker, batch: readonly Work[]): void {
+    this.#latest = batch.at(-1);
     const { timeoutMs } = this.options.fleet;
     for (const work of batch) {
       work.startedAt = this.options.clock.now();

@@ -115,13 +115,20 @@ export class Fleet {
   /** A worker has answered for a message: it may be the last it had. */
   answered(worker: Worker): void {
     this.#uselessWorkers = 0;
-    if (worker === this.#quarantine) {
-      this.#quarantineIdle = setTimeout(() => {
-        this.#retire(worker);
-      }, quarantineIdleMs);
-      this.#quarantineIdle.unref();
-    }
+    if (worker === this.#quarantine) this.noSuspects();
     if (worker.inHand.size === 0 && (this.#stopping || this.#isRetired(worker))) this.#retire(worker);
+  }
+
+  /** The worker for suspects, if there is one, ends unless one comes within a while. */
+  noSuspects(): void {
+    clearTimeout(this.#quarantineIdle);
+    const worker = this.#quarantine;
+    if (worker === undefined || worker.inHand.size > 0) return;
+    this.#quarantineIdle = setTimeout(() => {
+      if (worker.ready) this.#retire(worker);
+      else this.noSuspects();
+    }, quarantineIdleMs);
+    this.#quarantineIdle.unref();
   }
 
   /** Nothing more will come: workers that have nothing in hand tear down and exit, the others when they have answered. */

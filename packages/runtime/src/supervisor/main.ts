@@ -87,13 +87,23 @@ function isUsage(error: unknown): boolean {
 // Whoever read the events may be gone before the job is: it still stops in order.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 process.env["METADATA_SERVER_DETECTION"] ??= process.env["PUBSUB_EMULATOR_HOST"] === undefined ? "" : "none";
-main().then(
-  // The last events are written at the end of this turn, and to a pipe in the background: they must not be cut off.
-  (code) => setImmediate(() => process.stdout.write("", () => process.exit(code))),
-  (error: unknown) => {
-    const known = error instanceof JobError || isUsage(error);
-    const text = error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error);
-    process.stderr.write(`${text}\n`);
-    process.exit(isUsage(error) ? exitCodes.usage : exitCodes.failed);
-  },
-);
+/** How long a reader may take nothing of what is left before it is not waited for any longer, in milliseconds. */
+const standstillMs = 2_000;
+
+/** The last events are written at the end of this turn, and to a pipe in the background: they must not be cut off. */
+function exitOnceWritten(code: number): void {
+  setImmediate(() => process.stdout.write("", () => process.exit(code)));
+  let before = Infinity;
+  setInterval(() => {
+    const left = process.stdout.writableLength;
+    if (left >= before) process.exit(code);
+    before = left;
+  }, standstillMs);
+}
+
+main().then(exitOnceWritten, (error: unknown) => {
+  const known = error instanceof JobError || isUsage(error);
+  const text = error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error);
+  process.stderr.write(`${text}\n`);
+  process.exit(isUsage(error) ? exitCodes.usage : exitCodes.failed);
+});

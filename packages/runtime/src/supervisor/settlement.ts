@@ -295,10 +295,13 @@ export class Settlement {
     this.#givingBack.delete(done);
   }
 
-  /** The message is left to the subscription's own policy: it is delivered again when its lease has expired. */
+  /**
+   * The message is left to the subscription's own policy: it is delivered again when its lease has expired. So is what waits
+   * behind it for its ordering key: given back, it would overtake it.
+   */
   #letGo(work: Work, reason: string): void {
     for (const lease of this.#parts.inHand.takeLeases(work)) lease.source.letGo(lease);
-    for (const next of this.#parts.lanes.abandon(work)) void this.giveBack(next, reason);
+    for (const next of this.#parts.lanes.abandon(work)) this.#letGo(next, `it waits for its turn: ${reason}`);
     this.#forget(work);
     this.givenBack += 1;
     this.#parts.reporter.outcome(work, "given-back", { reason });

@@ -8,8 +8,9 @@ const prefix = "klio-run-";
 /** Makes a folder for the temporary files of this run, and removes those that killed runs left behind. */
 export function makeTemporaryRoot(): string {
   for (const name of readdirSync(tmpdir())) {
-    const pid = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) removeQuietly(join(tmpdir(), name));
+    const pid = Number(new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1]);
+    // In a container every run is process 1; this one has no folder yet.
+    if (pid === process.pid || (pid > 0 && !isAlive(pid))) removeQuietly(join(tmpdir(), name));
   }
   return mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`));
 }

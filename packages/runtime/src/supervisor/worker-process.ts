@@ -68,7 +68,11 @@ export class WorkerProcess implements Worker {
       detached: true,
       env: { ...process.env, TMPDIR: options.folder },
     });
-    const [, , , toWorker, fromWorker] = this.#child.stdio;
+    // It comes at the next tick, however the constructor ends.
+    this.#child.on("error", () => undefined);
+    const stdio = this.#child.stdio as ChildProcess["stdio"] | undefined;
+    if (stdio === undefined) throw new Error("the process has no file descriptor left for it (see: ulimit -n)");
+    const [, , , toWorker, fromWorker] = stdio;
     this.#channel = new FrameChannel(supervisorFrames, toWorker as Writable, workerFrames, fromWorker as Readable);
     this.#tickets = new Tickets(options.limits, (ticket) => {
       this.#send({ case: "grant", value: { ticket } });
