@@ -46,7 +46,7 @@ export const errorCodes = {
     WAIT_SESSION_GONE: "The local session ended while a message was waited for.",
     WAIT_TIMEOUT: "The job was not done with every message in time.",
     USAGE: "A flag or an argument is unknown, missing, or not one of those allowed.",
-    UNEXPECTED: "A saved change could not be taken over, for a reason that klio does not know.",
+    UNEXPECTED: "Something failed that klio does not foresee. When it was a saved change, the job goes on as before.",
     WATCH_BATCH: "`--watch` was asked for a batch job, which ends by itself.",
   },
   "In klio-job.yaml": {

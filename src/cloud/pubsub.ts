@@ -57,7 +57,9 @@ export async function openPubSub(emulator: string | undefined): Promise<PubSubAd
       }
     },
     async publish(topic, data, attributes) {
-      const [response] = await publisher.publish({ topic, messages: [{ data, attributes: { ...attributes } }] });
+      const request = { topic, messages: [{ data, attributes: { ...attributes } }] };
+      // The client waits for company otherwise.
+      const [response] = await publisher.publish(request, { isBundling: false });
       return response.messageIds?.[0] ?? "";
     },
     close: async () => {

@@ -115,7 +115,10 @@ export abstract class KlioCommand extends Command {
       const { code, message, hint, details, data } = error;
       return { error: { code, message, ...(hint === undefined ? {} : { hint }), details, ...data } };
     }
-    return { error: { code: "USAGE", message: error instanceof Error ? error.message : String(error) } };
+    // oclif marks what it throws itself.
+    const isUsage = error instanceof Error && "oclif" in error;
+    const message = error instanceof Error ? error.message : String(error);
+    return { error: { code: isUsage ? "USAGE" : "UNEXPECTED", message } };
   }
 }
 

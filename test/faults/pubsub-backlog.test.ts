@@ -95,7 +95,7 @@ describe("a backlog", () => {
       const byKey = client.subscription("keyed", { flowControl: { maxMessages: 100 } });
       byKey.on("message", (m: Message) => {
         keyed += 1;
-        if (m.orderingKey !== "3") m.ack();
+        if (m.orderingKey !== "6") m.ack();
       });
       const filtered = new Promise<Message>((resolve) =>
         client.subscription("filtered").on("message", (m: Message) => {

@@ -21,6 +21,12 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
+/** Messages of one request. */
+interface Batch {
+  readonly orderingKey: string;
+  readonly texts: readonly string[];
+}
+
 /** The clients of one life of the emulator. */
 class Clients {
   readonly client: PubSub;
@@ -48,11 +54,10 @@ class Clients {
   }
 
   /** Publishes until `over`; adds what was confirmed. */
-  async publish(over: AbortSignal, next: () => string, confirmed: Set<string>): Promise<void> {
+  async publish(over: AbortSignal, next: () => Batch, confirmed: Set<string>): Promise<void> {
     while (!over.aborted) {
-      const all = Array.from({ length: 20 }, next);
-      const texts = all.filter((text) => text.at(-1) === all[0]?.at(-1));
-      const messages = texts.map((text) => ({ data: Buffer.from(text), orderingKey: text.slice(-1) }));
+      const { orderingKey, texts } = next();
+      const messages = texts.map((text) => ({ data: Buffer.from(text), orderingKey }));
       try {
         const options = { timeout: 5_000, maxRetries: 0, isBundling: false };
         const [response] = await this.publisher.publish({ topic, messages }, options);
@@ -93,7 +98,10 @@ describe("kill -9 of the Pub/Sub emulator during publishing", () => {
       const confirmed = new Set<string>();
       const seen = new Map(subscriptions.map((name) => [name, [] as string[]]));
       let count = 0;
-      const next = () => `${(count += 1)}-${random() < 0.5 ? "a" : "b"}`;
+      const next = () => {
+        const orderingKey = random() < 0.5 ? "a" : "b";
+        return { orderingKey, texts: Array.from({ length: 20 }, () => `${(count += 1)}-${orderingKey}`) };
+      };
       for (let kill = 0; kill < kills; kill += 1) {
         const emulator = await EmulatorProcess.start(folder, options);
         const clients = new Clients(emulator.address);

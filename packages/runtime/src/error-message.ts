@@ -1,3 +1,9 @@
+/** The message of whatever was thrown, which user code may have made of anything. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    const thrown: unknown = error instanceof Error ? error.message : error;
+    return String(thrown);
+  } catch {
+    return "what was thrown cannot be shown as text";
+  }
 }

@@ -15,6 +15,11 @@ const failing = jobOf((item) => {
   throw new Error(`no ${item.element}`);
 });
 
+function withItself(error: Error): Error {
+  error.cause = error;
+  return error;
+}
+
 describe("attempts", () => {
   it("are made again after a growing delay until one succeeds, and counted", async () => {
     const tested = testJob(
@@ -50,6 +55,18 @@ describe("attempts", () => {
     const { error } = await testJob(shouting).send("x");
     expect(error?.message).toMatch(/^x{65536}… \(20000000 characters\)$/);
     expect(error?.stack.length).toBeLessThan(66_000);
+  });
+
+  it.each([
+    ["no text", () => Object.create(null) as unknown, "what was thrown cannot be shown as text"],
+    ["an error without a message", () => Object.assign(new Error(), { message: undefined }), "undefined"],
+    ["an error that caused itself", () => withItself(new Error("round")), "round"],
+  ])("fail also with %s", async (_what, thrown, message) => {
+    const odd = jobOf(() => {
+      throw thrown();
+    });
+    const { outcome, error } = await testJob(odd, { attempts: 1 }).send("x");
+    expect({ outcome, message: error?.message }).toEqual({ outcome: "dead-letter", message });
   });
 
   it("are not made where no further one will help", async () => {

@@ -21,5 +21,6 @@ it("ends although nobody reads what it writes", async () => {
   expect(fill).toThrow("EAGAIN");
   const supervisor = join(root, "dist/runtime/supervisor.js");
   const child = spawn(process.execPath, [supervisor, "--version"], { stdio: ["ignore", pipe, "inherit"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
   expect(await once(child, "exit")).toEqual([0, null]);
 });

@@ -195,7 +195,12 @@ function codeOf(error: unknown): string {
   return typeof code === "string" || typeof code === "number" ? String(code) : "ERROR";
 }
 
-function stackOf(error: Error): string {
-  const own = error.stack ?? error.message;
-  return error.cause instanceof Error ? `${own}\ncaused by ${stackOf(error.cause)}` : own;
+/** A chain of causes may lead back to itself. */
+const mostCauses = 20;
+
+function stackOf(error: Error, causes = mostCauses): string {
+  const stack: unknown = error.stack;
+  const own = typeof stack === "string" ? stack : messageOf(error);
+  if (!(error.cause instanceof Error) || causes === 0) return own;
+  return `${own}\ncaused by ${stackOf(error.cause, causes - 1)}`;
 }

@@ -1,5 +1,5 @@
 import type { SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.js";
-import { failedIds, Status, statusOf, triedOnce } from "./clients.js";
+import { failedIds, maxIdsPerRequest, Status, statusOf, triedOnce } from "./clients.js";
 
 /** Acknowledgements that go in one request. */
 interface Batch {
@@ -9,7 +9,6 @@ interface Batch {
 
 const firstDelayMs = 100;
 const longestDelayMs = 2_000;
-const maxIdsPerRequest = 1_000;
 /** Tries to acknowledge; they take about half a minute. */
 const tries = 16;
 /** How long acknowledgements wait for company, in milliseconds. */
@@ -42,7 +41,7 @@ export class Acknowledger {
     let ackIds = ids;
     for (let attempt = 1; attempt <= tries; attempt += 1) {
       try {
-        await this.client.acknowledge({ subscription: this.subscription, ackIds }, triedOnce);
+        await this.client.acknowledge({ subscription: this.subscription, ackIds }, triedOnce());
         return;
       } catch (error) {
         const failed = failedIds(error);

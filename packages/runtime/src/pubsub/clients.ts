@@ -45,8 +45,16 @@ const reconnect = {
   "grpc.keepalive_timeout_ms": 20_000,
 };
 
-/** Options of a call that is tried again by whoever makes it: left to the client, that comes at intervals that grow to a minute. */
-export const triedOnce = { timeout: 15_000, retry: { retryCodes: [] } };
+/**
+ * Options of a call that is tried again by whoever makes it: left to the client, that comes at intervals that grow to a minute. For
+ * each call its own, because the client writes into them whom the call is to be routed to.
+ */
+export function triedOnce(timeoutMs = 15_000) {
+  return { timeout: timeoutMs, retry: { retryCodes: [] } };
+}
+
+/** With exactly-once delivery an error names the ack ids that it is about in a trailer, which must stay small. */
+export const maxIdsPerRequest = 64;
 
 /** Status codes: https://grpc.io/docs/guides/status-codes/ */
 export const Status = {
@@ -63,17 +71,23 @@ export function statusOf(error: unknown): number | undefined {
   return typeof code === "number" ? code : undefined;
 }
 
+/** What google-gax makes of a google.rpc.ErrorInfo. */
+interface GoogleErrorInfo {
+  readonly reason: string;
+  readonly errorInfoMetadata: Readonly<Record<string, string>>;
+}
+
 /**
  * The ack ids that a request did nothing for, when it was carried out for the others: with exactly-once delivery the service names
  * them. "invalid": never; "later": the same request may do it. Undefined when it was not carried out at all.
  * Source: https://cloud.google.com/pubsub/docs/exactly-once-delivery#error_details
  */
 export function failedIds(error: unknown): ReadonlyMap<string, "invalid" | "later"> | undefined {
-  const named = (error as { readonly errorInfoMetadata?: Readonly<Record<string, string>> } | null)?.errorInfoMetadata;
+  const { reason, errorInfoMetadata: named } = (error ?? {}) as Partial<GoogleErrorInfo>;
+  if (reason !== "EXACTLY_ONCE_ACKID_FAILURE") return undefined;
   const failed = new Map<string, "invalid" | "later">();
   for (const [id, how] of Object.entries(named ?? {})) {
-    if (how.startsWith("PERMANENT_FAILURE_")) failed.set(id, "invalid");
-    if (how.startsWith("TRANSIENT_FAILURE_")) failed.set(id, "later");
+    failed.set(id, how.startsWith("TRANSIENT_FAILURE_") ? "later" : "invalid");
   }
   return failed.size > 0 ? failed : undefined;
 }

@@ -13,8 +13,6 @@ interface Pending {
 // Limits of a publish request: https://cloud.google.com/pubsub/quotas#resource_limits
 const maxMessages = 1_000;
 const maxBytes = 9_000_000;
-/** Left to itself the client puts requests for one topic together, whatever their ordering keys, and one that fails fails all. */
-const asItIs = { ...triedOnce, isBundling: false };
 const firstDelayMs = 100;
 const longestDelayMs = 2_000;
 
@@ -68,7 +66,9 @@ export class Publisher implements Output {
           attributes,
           orderingKey,
         }));
-        const [response] = await this.client.publish({ topic: this.topic, messages }, asItIs);
+        // Left to itself the client puts requests for one topic together, whatever their keys, and one that fails fails all.
+        const options = { ...triedOnce(), isBundling: false };
+        const [response] = await this.client.publish({ topic: this.topic, messages }, options);
         batch.forEach((p, i) => {
           p.resolve(response.messageIds?.[i] ?? "");
         });

@@ -28,12 +28,14 @@ export interface PullStreamOptions {
   /** It is open. */
   readonly onConnected: () => void;
   readonly onReceived: (response: Received) => void;
-  /** It ended, and nobody has asked it to. */
-  readonly onBroken: (error: unknown) => void;
+  /** It ended, and nobody has asked it to, after `livedMs` milliseconds. */
+  readonly onBroken: (error: unknown, livedMs: number) => void;
 }
 
 /** How long the service may take to end a stream; what it sends later comes again when its lease has expired. */
 const endMs = 1_000;
+/** The client's own limit of half an hour would cut off what is on its way; the service, which has one too, ends streams in order. */
+const longestMs = 86_400_000;
 /** How long a stream must have been open to count as connected, when nothing has come through it. */
 const connectedAfterMs = 300;
 
@@ -48,7 +50,10 @@ export class PullStream {
 
   constructor(readonly options: PullStreamOptions) {
     const { client, subscription, ackDeadlineMs, granted } = options;
-    const stream = client.streamingPull();
+    const openedAt = performance.now();
+    // The client itself names no subscription before the first request: https://google.aip.dev/client-libraries/4222
+    const headers = { "x-goog-request-params": `subscription=${encodeURIComponent(subscription)}` };
+    const stream = client.streamingPull({ timeout: longestMs, otherArgs: { headers } });
     this.#stream = stream;
     const connected = () => {
       clearTimeout(quiet);
@@ -63,7 +68,7 @@ export class PullStream {
       clearTimeout(quiet);
       if (this.#over || this.#ending !== undefined) return;
       this.#over = true;
-      options.onBroken(error);
+      options.onBroken(error, performance.now() - openedAt);
     };
     stream.once("error", broken);
     stream.once("end", broken);

@@ -1,7 +1,7 @@
 import type { SubscriberClient } from "@google-cloud/pubsub/build/src/v1/index.js";
 import { messageOf } from "../error-message.js";
 import { Acknowledger } from "./acknowledger.js";
-import { failedIds, Status, statusOf, triedOnce } from "./clients.js";
+import { failedIds, maxIdsPerRequest, Status, statusOf, triedOnce } from "./clients.js";
 import { PullStream, type Received } from "./pull-stream.js";
 import { isSome, Streams } from "./streams.js";
 import type { Delivery, Lease, Source } from "../supervisor/source.js";
@@ -35,7 +35,8 @@ interface Held {
 
 const firstDelayMs = 100;
 const longestDelayMs = 2_000;
-const maxIdsPerRequest = 1_000;
+/** A stream that was open for so long has not failed when it ends: the service ends each one now and then. */
+const longLivedMs = 600_000;
 
 /** Receives from one subscription through the low-level API and keeps the leases of what is in hand. */
 export class Subscriber implements Source {
@@ -151,7 +152,7 @@ export class Subscriber implements Source {
   /** What speaks against receiving from the subscription. */
   async #lookFor(): Promise<unknown> {
     try {
-      await this.options.client.getSubscription({ subscription: this.options.subscription }, triedOnce);
+      await this.options.client.getSubscription({ subscription: this.options.subscription }, triedOnce());
       return undefined;
     } catch (error) {
       // Receiving needs less permission than looking.
@@ -182,8 +183,10 @@ export class Subscriber implements Source {
       onReceived: (response) => {
         this.#receive(response, stream);
       },
-      onBroken: (error) => {
-        this.#reopen(error);
+      onBroken: (error, livedMs) => {
+        // If another one cannot be opened, that is told of.
+        if (livedMs >= longLivedMs) this.#useRoom();
+        else this.#reopen(error);
       },
     });
     this.#streams.add(stream);
@@ -298,9 +301,6 @@ export class Subscriber implements Source {
 
   async #modify(ackIds: string[], ackDeadlineSeconds: number): Promise<void> {
     const { client, subscription, ackDeadlineMs } = this.options;
-    await client.modifyAckDeadline(
-      { subscription, ackIds, ackDeadlineSeconds },
-      { ...triedOnce, timeout: ackDeadlineMs / 3 },
-    );
+    await client.modifyAckDeadline({ subscription, ackIds, ackDeadlineSeconds }, triedOnce(ackDeadlineMs / 3));
   }
 }

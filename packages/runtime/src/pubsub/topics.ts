@@ -14,7 +14,7 @@ export async function untilTopicExists(
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      await client.getTopic({ topic }, triedOnce);
+      await client.getTopic({ topic }, triedOnce());
       return;
     } catch (error) {
       const status = statusOf(error);

@@ -122,9 +122,10 @@ export class Dispatcher {
   cancel(work: Work, reason: string): boolean {
     for (const queue of [this.#queue, this.#suspects]) {
       const at = queue.indexOf(work);
-      if (at >= 0) queue.splice(at, 1);
+      if (at < 0) continue;
+      queue.splice(at, 1);
+      if (this.#suspects.length === 0 && queue === this.#suspects) this.#fleet.noSuspects();
     }
-    if (this.#suspects.length === 0) this.#fleet.noSuspects();
     const holders = this.#fleet.all().filter((w) => w.inHand.has(work.id));
     for (const worker of holders) worker.cancel(work, reason);
     return holders.length > 0;

@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { describeGraph, JobError, layOut } from "../engine/graph.js";
@@ -92,13 +93,10 @@ const standstillMs = 2_000;
 
 /** The last events are written at the end of this turn, and to a pipe in the background: they must not be cut off. */
 function exitOnceWritten(code: number): void {
-  setImmediate(() => process.stdout.write("", () => process.exit(code)));
-  let before = Infinity;
-  setInterval(() => {
-    const left = process.stdout.writableLength;
-    if (left >= before) process.exit(code);
-    before = left;
-  }, standstillMs);
+  const exit = () => process.exit(code);
+  setImmediate(() => process.stdout.write("", exit));
+  // Of a pipe it tells how long nothing was taken; of a file there is nothing to wait for.
+  if (process.stdout instanceof Socket) process.stdout.setTimeout(standstillMs, exit);
 }
 
 main().then(exitOnceWritten, (error: unknown) => {
