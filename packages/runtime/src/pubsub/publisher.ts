@@ -13,6 +13,9 @@ interface Pending {
 // Limits of a publish request: https://cloud.google.com/pubsub/quotas#resource_limits
 const maxMessages = 1_000;
 const maxBytes = 9_000_000;
+/** How long a request waits for company, in milliseconds, unless it has so many messages. */
+const batchMs = 10;
+const enoughMessages = 100;
 const firstDelayMs = 100;
 const longestDelayMs = 2_000;
 
@@ -45,7 +48,7 @@ export class Publisher implements Output {
       }
       const own = [pending];
       this.#waiting.set(orderingKey, own);
-      setImmediate(() => void this.#sendAll(orderingKey, own));
+      void this.#sendAll(orderingKey, own);
     });
   }
 
@@ -54,7 +57,10 @@ export class Publisher implements Output {
   }
 
   async #sendAll(key: string, waiting: Pending[]): Promise<void> {
-    while (waiting.length > 0) await this.#send(nextBatch(waiting));
+    while (waiting.length > 0) {
+      if (waiting.length < enoughMessages) await sleep(batchMs);
+      await this.#send(nextBatch(waiting));
+    }
     this.#waiting.delete(key);
   }
 
@@ -66,7 +72,7 @@ export class Publisher implements Output {
           attributes,
           orderingKey,
         }));
-        // Left to itself the client puts requests for one topic together, whatever their keys, and one that fails fails all.
+        // The client would gather messages too, but whatever their keys, and one that is refused would fail all.
         const options = { ...triedOnce(), isBundling: false };
         const [response] = await this.client.publish({ topic: this.topic, messages }, options);
         batch.forEach((p, i) => {
