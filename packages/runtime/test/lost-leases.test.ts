@@ -11,14 +11,14 @@ import { noObserver } from "../src/supervisor/observer.js";
 import type { Lease, Source } from "../src/supervisor/source.js";
 import { Supervisor } from "../src/supervisor/supervisor.js";
 import { FakeClock } from "../src/testing/fake-clock.js";
-import { testConfig, type TestOptions } from "../src/testing/test-config.js";
+import { testConfig } from "../src/testing/test-config.js";
 import { Performer } from "../src/worker/performer.js";
 
 const nothing = () => undefined;
 
 /** A supervisor whose source the test holds in its hands. */
-async function supervise(job: Job, options: TestOptions = {}, deadLetters = true) {
-  const config = testConfig(options);
+async function supervise(job: Job, deadLetters = true) {
+  const config = testConfig({});
   const events: RuntimeEvent[] = [];
   const published: string[] = [];
   const givenBack: string[] = [];
@@ -142,7 +142,7 @@ describe("a message that is left to its subscription's own policy", () => {
         return item.with(item.element);
       },
     });
-    const run = await supervise(defineJob({ build: (input) => input.apply(work) }), {}, false);
+    const run = await supervise(defineJob({ build: (input) => input.apply(work) }), false);
     for (const element of ["a", "b", "c"]) run.deliver(element, "k");
     run.deliver("d", "another");
     fail();

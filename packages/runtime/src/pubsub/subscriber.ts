@@ -275,10 +275,12 @@ export class Subscriber implements Source {
       for (const lease of held) lease.confirmedUntil = asked + ackDeadlineMs;
     } catch (error) {
       const failed = failedIds(error);
-      for (const lease of failed === undefined ? [] : held) {
-        const how = failed?.get(lease.ackId);
-        if (how === undefined) lease.confirmedUntil = asked + ackDeadlineMs;
-        else if (how === "invalid") lease.confirmedUntil = 0;
+      if (failed !== undefined) {
+        for (const lease of held) {
+          const how = failed.get(lease.ackId);
+          if (how === undefined) lease.confirmedUntil = asked + ackDeadlineMs;
+          else if (how === "invalid") lease.confirmedUntil = 0;
+        }
       }
       this.#withoutExpired(held);
       if (failed !== undefined) return;

@@ -68,7 +68,7 @@ export class WorkerProcess implements Worker {
       detached: true,
       env: { ...process.env, TMPDIR: options.folder },
     });
-    // It comes at the next tick, however the constructor ends.
+    // That it could not be started is told of at the next tick, however the constructor ends.
     this.#child.on("error", () => undefined);
     const stdio = this.#child.stdio as ChildProcess["stdio"] | undefined;
     if (stdio === undefined) throw new Error("the process has no file descriptor left for it (see: ulimit -n)");
